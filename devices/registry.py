@@ -1,0 +1,46 @@
+"""Kinds of source and the modules that serve them, imported on use: a gateway without MQTT never loads paho.
+
+Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys, and
+`open_source(name, settings) -> Source`, which checks what it can without touching the world.
+"""
+
+import importlib
+from typing import Any, Final
+
+import msgspec
+
+from devices.errors import SettingError
+from devices.settings import convert
+from devices.source import Source
+
+KINDS: Final = {
+    "serial": "devices.serial_port",
+    "mqtt": "devices.mqtt",
+    "simulator": "devices.simulator",
+}
+
+
+def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
+    """The settings struct of a kind of source.
+
+    Raises:
+        SettingError: no such kind.
+    """
+    if kind not in KINDS:
+        raise SettingError(f"{key}.kind", f"{kind!r} is not a kind of source; allowed: {', '.join(KINDS)}")
+    found: type[msgspec.Struct] = importlib.import_module(KINDS[kind]).Settings
+    return found
+
+
+def open_source(name: str, table: dict[str, Any]) -> Source:
+    """Make the source that the TOML table `sources.NAME` describes. Touches no port and no network.
+
+    Raises:
+        SettingError: unknown kind, unknown key, or a value that is not allowed.
+    """
+    key = f"sources.{name}"
+    rest = dict(table)
+    kind = rest.pop("kind", None)
+    settings = convert(rest, settings_type(kind, key), key)
+    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings)
+    return source

@@ -1,0 +1,92 @@
+"""The port between the world and the gateway: what a source is, and what it hands its input to."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from devices.reading import Quality, Reading
+
+Decode = Callable[[bytes, "Origin", int], list[Reading]]
+"""`decode(payload, origin, received)`: the readings in a payload, in their order there.
+
+A pure function. An empty list means that the payload carries none on purpose (a comment, an empty line) and is
+counted as ignored. `received` is in nanoseconds since 1970 UTC. A payload is decoded whole or not at all.
+
+Raises:
+    DecodeError: the payload cannot be read, or holds something that cannot be a reading. Nothing else.
+"""
+
+
+class Origin(msgspec.Struct, frozen=True, eq=False):
+    """Where payloads come from, what names their readings when they do not, and how to read them.
+
+    Made once per port or topic, not per payload.
+
+    Attributes:
+        source: name of the source.
+        place: the port or MQTT topic, for dead letters and logs.
+        device: names the device of a payload that names none.
+        sensor: names the sensor of a payload that names none; empty if nothing does.
+        decode: reads its payloads.
+    """
+
+    source: str
+    place: str
+    device: str
+    sensor: str
+    decode: Decode
+
+
+class Intake(Protocol):
+    """What a source hands its input to.
+
+    Plain functions, called from the event loop's thread only. They never block, and never raise because of what a
+    payload holds. A `receipt` is opaque: it comes back in Source.safe() when everything in the payload is safe.
+    """
+
+    def payload(
+        self, data: bytes, origin: Origin, receipt: Any = None, quality: Quality = Quality.GOOD
+    ) -> None:
+        """Decode a whole payload or frame and take its readings; what cannot be decoded becomes a dead letter."""
+
+    def readings(self, readings: Sequence[Reading], receipt: Any = None) -> None:
+        """Take readings that came as one payload needing no decoder (the simulator, a polled register)."""
+
+    def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:
+        """Take a payload that must not be decoded: too long, damaged, torn.
+
+        `data` is what was kept of it, `size` how many bytes it had; `reason` quotes no device data.
+        """
+
+    def connected(self) -> None:
+        """The link is up: from now on silence means that the other side says nothing."""
+
+
+class Source(Protocol):
+    """A connection that yields readings. Used from one task of one event loop.
+
+    Life: run() is called again after each SourceLost or SourceRefused, with a pause; close() comes last.
+    """
+
+    name: str
+
+    async def run(self, intake: Intake) -> None:
+        """Connect, say `intake.connected()`, and hand over payloads until cancelled.
+
+        When cancelled it stops reading but keeps the link, so that safe() can still acknowledge what was taken;
+        close() ends it. Never blocks the event loop: what may block runs in a thread.
+
+        Raises:
+            SourceLost, SourceRefused, SourceEnded: see devices.errors. The link is closed by then, and receipts
+            of that connection are void: passing them to safe() does nothing.
+        """
+
+    def safe(self, receipts: Sequence[Any]) -> None:
+        """Everything handed over with these receipts is safe: acknowledge it to the other side.
+
+        Called from the event loop's thread, in the order of intake, once per batch. Never raises.
+        """
+
+    async def close(self) -> None:
+        """Send what is still to be acknowledged and close the link. Safe to call twice, or before run()."""

@@ -1,0 +1,1 @@
+"""The edge gateway: intake, spool, forwarding to Kafka, detection, and the commands around them."""

@@ -1,0 +1,173 @@
+"""What a person may set: TOML files in, typed settings out. An error names file, key, value and what is allowed."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from devices import registry
+from devices.errors import SettingError
+from devices.settings import convert
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1)]
+Bytes = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class ConfigError(Exception):
+    """The configuration is refused. The text names file, key, value and what is allowed."""
+
+
+class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway]`: who this gateway is.
+
+    Attributes:
+        id: names it in every record; must differ between gateways. Empty: the board's serial number, else one drawn
+            at the first start and kept in state_dir.
+        state_dir: where it keeps what must survive a restart. Empty: $STATE_DIRECTORY (systemd), else
+            ~/.local/state/gateway.
+        device_names: `gateway` if two gateways may use one name for two devices, `global` if a name is one device.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    state_dir: str = ""
+    device_names: Literal["gateway", "global"] = "gateway"
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[kafka]`: where readings go.
+
+    Attributes:
+        bootstrap_servers: host:port, several separated by commas.
+        readings_topic, dead_letters_topic, anomalies_topic: names of the topics.
+        create_topics: make topics that do not exist.
+        partitions, replication: of topics made here; 0 leaves it to the broker.
+        options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
+    """
+
+    bootstrap_servers: Annotated[str, Meta(min_length=1)] = "localhost:9092"
+    readings_topic: TopicName = "readings"
+    dead_letters_topic: TopicName = "dead-letters"
+    anomalies_topic: TopicName = "anomalies"
+    create_topics: bool = True
+    partitions: Annotated[int, Meta(ge=0, le=10_000)] = 6
+    replication: Annotated[int, Meta(ge=0, le=32)] = 0
+    options: dict[str, str | int | float | bool] = {}
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[ingest]`: when a batch is full.
+
+    Attributes:
+        batch_readings: a batch closes at this many readings,
+        batch_age: or when its first reading is this old, in seconds.
+    """
+
+    batch_readings: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    batch_age: Annotated[float, Meta(gt=0, le=60)] = 0.1
+
+
+class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[spool]`: what waits for Kafka.
+
+    Attributes:
+        memory_bytes: readings held in memory at most.
+        dead_letter_bytes: dead letters held at most, so that garbage cannot push out readings.
+        when_full: which readings to drop when there is no room: the oldest held, or the newest arriving.
+    """
+
+    memory_bytes: Annotated[int, Meta(ge=1_000_000)] = 16_000_000
+    dead_letter_bytes: Annotated[int, Meta(ge=100_000)] = 2_000_000
+    when_full: Literal["drop-oldest", "drop-newest"] = "drop-oldest"
+
+
+class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[control]`: how gatewayctl reaches the daemon.
+
+    Attributes:
+        socket: path of the Unix socket. Empty: gatewayd.sock in $RUNTIME_DIRECTORY (systemd), else in
+            $XDG_RUNTIME_DIR/gateway, else in /tmp/gateway-UID.
+    """
+
+    socket: str = ""
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[health]`: when to call something unhealthy.
+
+    Attributes:
+        silent_after: a source that is connected but yields nothing for this long is silent, in seconds.
+    """
+
+    silent_after: Seconds = 60.0
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: what is written where.
+
+    Attributes:
+        format: `journal` writes native fields to journald, `console` is for eyes, `json` one object a line;
+            `auto` is journal under systemd, else console.
+        level: the least urgent events shown.
+    """
+
+    format: Literal["auto", "console", "json", "journal"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything in gateway.toml. `sources` maps names to the tables that devices.registry understands."""
+
+    sources: dict[Name, dict[str, Any]]
+    gateway: Gateway = Gateway()
+    kafka: Kafka = Kafka()
+    ingest: Ingest = Ingest()
+    spool: Spool = Spool()
+    control: Control = Control()
+    health: Health = Health()
+    log: Log = Log()
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def load_gateway(path: Path) -> GatewayConfig:
+    """Read and check gateway.toml, down to the settings of every source.
+
+    Raises:
+        ConfigError: see its docstring.
+    """
+    config = load(path, GatewayConfig)
+    if not config.sources:
+        raise ConfigError(f"{path}: sources: there is none; add at least one table such as [sources.line-1]")
+    for name, table in config.sources.items():
+        try:
+            registry.open_source(name, table)
+        except SettingError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return config
+
+
+def load(path: Path, kind: type[T]) -> T:
+    """Read and check a TOML file of settings.
+
+    Raises:
+        ConfigError: see its docstring.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    try:
+        return convert(table, kind)
+    except SettingError as error:
+        raise ConfigError(f"{path}: {error}") from None

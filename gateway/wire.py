@@ -1,0 +1,209 @@
+"""The contract of the topics: what a record of each one looks like, as JSON, versioned by `v`.
+
+Consumers ignore keys they do not know; a change that they could not ignore raises `v`. Times are integers of
+nanoseconds since 1970 UTC. A key whose value is the default of its field is left out.
+
+| topic        | key                                                      | value       |
+|--------------|----------------------------------------------------------|-------------|
+| readings     | `gateway/device` (`device` if device names are global)   | Reading     |
+| anomalies    | the same as of its readings                              | Anomaly     |
+| dead-letters | source                                                   | DeadLetter  |
+"""
+
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+import devices.reading
+from devices.reading import Quality, type_of_value
+
+VERSION: Final = 1
+
+
+class WireError(Exception):
+    """A record is not what this contract describes. The text says in what."""
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A reading as it stands in Kafka.
+
+    Attributes:
+        v: version of this contract; always there.
+        gateway: id of the gateway that sent it.
+        spool: id of the spool it passed through. (gateway, spool, seq) identifies the record for ever.
+        seq: place in that spool; rises by at least one from record to record of one spool.
+        device, sensor, value, time, source, received, unit: see devices.reading.Reading.
+        flags: names of devices.reading.Quality in lower case; empty if there is nothing unusual.
+    """
+
+    v: int
+    gateway: str
+    spool: str
+    seq: int
+    source: str
+    device: str
+    sensor: str
+    time: int
+    received: int
+    value: type_of_value
+    unit: str = ""
+    flags: tuple[str, ...] = ()
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A payload no decoder could read, or a record that Kafka refuses for good.
+
+    Attributes:
+        v: version of this contract; always there.
+        gateway: id of the gateway that sent it.
+        source: name of the source it came from.
+        place: the port or MQTT topic it came from.
+        reason: what was wrong, in one sentence.
+        received: when the gateway had it, in nanoseconds since 1970 UTC.
+        size: how many bytes it had; larger than the payload if only its beginning was kept.
+        payload: its bytes (the beginning of them), in base64.
+        text: the same bytes for the eye, if they are UTF-8.
+    """
+
+    v: int
+    gateway: str
+    source: str
+    place: str
+    reason: str
+    received: int
+    size: int
+    payload: bytes
+    text: str = ""
+
+
+class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event of one anomaly: it is raised once, may be updated, and is cleared once, under the same id.
+
+    Attributes:
+        v: version of this contract; always there.
+        id: names the anomaly: a hash of rule, gateway, device, sensor and the first reading that showed it.
+        event: what happened to it.
+        rule: the detector, such as `limits`.
+        grade: `alarm` wakes somebody up, `advisory` is read in the morning.
+        gateway, device, sensor: whose anomaly it is.
+        value: the reading behind this event.
+        low, high: the expected range; None where that side has none.
+        score: how far outside, in the unit of the rule (see docs/detection.md).
+        sentence: the whole story in one true sentence with its numbers.
+        since: time of the first reading that showed it, in nanoseconds since 1970 UTC.
+        time: time of the reading behind this event, likewise.
+        spool, seq: identity of that reading.
+        unit: of value, low and high.
+        flags: of that reading.
+    """
+
+    v: int
+    id: str
+    event: Literal["raised", "updated", "cleared"]
+    rule: str
+    grade: Literal["alarm", "advisory"]
+    gateway: str
+    device: str
+    sensor: str
+    value: type_of_value
+    sentence: str
+    since: int
+    time: int
+    spool: str
+    seq: int
+    low: float | None = None
+    high: float | None = None
+    score: float = 0.0
+    unit: str = ""
+    flags: tuple[str, ...] = ()
+
+
+T = TypeVar("T", Reading, Anomaly, DeadLetter)
+
+_ENCODER = msgspec.json.Encoder()
+_READING = msgspec.json.Decoder(Reading)
+_ANOMALY = msgspec.json.Decoder(Anomaly)
+_DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
+_FLAGS = [
+    tuple(str(flag.name).lower() for flag in Quality if flag & bits) for bits in range(1 << len(Quality))
+]
+
+
+def device_key(gateway: str, device: str) -> bytes:
+    """The Kafka key of a device whose name is per gateway: order holds per key."""
+    return f"{gateway}/{device}".encode()
+
+
+def encode_reading(reading: devices.reading.Reading, gateway: str, spool: str, seq: int) -> bytes:
+    """The value of a record of the readings topic."""
+    return _ENCODER.encode(
+        Reading(
+            VERSION,
+            gateway,
+            spool,
+            seq,
+            reading.source,
+            reading.device,
+            reading.sensor,
+            reading.time,
+            reading.received,
+            reading.value,
+            reading.unit,
+            _FLAGS[reading.quality],
+        )
+    )
+
+
+def encode_anomaly(anomaly: Anomaly) -> bytes:
+    """The value of a record of the anomalies topic."""
+    return _ENCODER.encode(anomaly)
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """The value of a record of the dead-letters topic."""
+    return _ENCODER.encode(letter)
+
+
+def decode_reading(data: bytes) -> Reading:
+    """The reading in a record of the readings topic.
+
+    Raises:
+        WireError: not such a record, or of a version this program does not know.
+    """
+    return _decode(_READING, data)
+
+
+def decode_anomaly(data: bytes) -> Anomaly:
+    """The anomaly in a record of the anomalies topic.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    return _decode(_ANOMALY, data)
+
+
+def decode_dead_letter(data: bytes) -> DeadLetter:
+    """The dead letter in a record of the dead-letters topic.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    return _decode(_DEAD_LETTER, data)
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
+    try:
+        record = decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(f"not a record of this topic: {error}") from None
+    if record.v != VERSION:
+        raise WireError(f"version {record.v} of the record format; this program knows version {VERSION}")
+    return record
+
+
+def text_of(payload: bytes) -> str:
+    """`payload` for the eye, empty if it is no UTF-8."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return ""
