@@ -13,9 +13,9 @@ LINE: Final = "line"
 
 # Ten readings a second of each sensor: the detector has its 60 readings of warm-up within the first slot of 8 s,
 # in which nothing goes wrong; from then on there is a fault in every slot.
-SIMULATED: Final = Settings(devices=2, interval=0.1, seed=1, faults_per_hour=450, faults=("level", "spike"))
+SIMULATED: Final = Settings(count=2, interval=0.1, seed=1, faults_per_hour=450, faults=("level", "spike"))
 ON_THE_LINE: Final = Settings(
-    devices=2, prefix="press-", interval=0.1, seed=2, faults_per_hour=450, faults=("spike", "level")
+    count=2, prefix="press-", interval=0.1, seed=2, faults_per_hour=450, faults=("spike", "level")
 )
 
 GROUP: Final = "gateway-detect"
@@ -59,7 +59,7 @@ format = "json"
 
 [sources.{PLANT}]
 kind = "simulator"
-devices = {SIMULATED.devices}
+count = {SIMULATED.count}
 interval = {SIMULATED.interval}
 seed = {SIMULATED.seed}
 faults_per_hour = {SIMULATED.faults_per_hour}
