@@ -26,6 +26,8 @@ class Follower:
             {
                 "enable.auto.commit": False,
                 "fetch.queue.backoff.ms": 5,
+                # A broker that waits for records answers no other question on this connection meanwhile.
+                "fetch.wait.max.ms": 20,
                 "group.id": group,
                 "isolation.level": "read_committed",
                 "log_level": 3,
