@@ -13,7 +13,7 @@ UNITS = sorted((CHECKOUT / "systemd").glob("*.service"), key=lambda unit: unit.n
 
 def analyze(*arguments: str) -> str:
     if shutil.which("systemd-analyze") is None:
-        obstacle = "systemd-analyze is not installed: apt-get install systemd"
+        obstacle = "systemd-analyze is not installed: sudo apt-get install systemd"
         if os.environ.get("CI"):
             pytest.fail(obstacle)
         pytest.skip(obstacle)
