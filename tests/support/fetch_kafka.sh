@@ -13,5 +13,5 @@ echo "Fetching Apache Kafka $version (43 MB) into .cache/kafka-$version"
 # Under another name until it is complete, so that an interrupted download is not taken for the whole.
 part="$jars.part"
 rm -rf "$part"
-mvn -B -q -Dstyle.color=never -f "$here/kafka-pom.xml" dependency:copy-dependencies -DoutputDirectory="$part" </dev/null
+mvn -B -q -f "$here/kafka-pom.xml" dependency:copy-dependencies -DoutputDirectory="$part" </dev/null
 mv "$part" "$jars"
