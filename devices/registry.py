@@ -1,7 +1,8 @@
 """Kinds of source and the modules that serve them, imported on use: a gateway without MQTT never loads paho.
 
 Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys, and
-`open_source(name, settings) -> Source`, which checks what it can without touching the world.
+`open_source(name, settings, gateway) -> Source`, which checks what it can without touching the world; `gateway` is
+the id of the gateway, for kinds that must name themselves to the other side.
 """
 
 import importlib
@@ -32,8 +33,10 @@ def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
     return found
 
 
-def open_source(name: str, table: dict[str, Any]) -> Source:
+def open_source(name: str, table: dict[str, Any], gateway: str = "gateway") -> Source:
     """Make the source that the TOML table `sources.NAME` describes. Touches no port and no network.
+
+    Without the gateway's id it is good for checking settings only: two gateways would claim one MQTT session.
 
     Raises:
         SettingError: unknown kind, unknown key, or a value that is not allowed.
@@ -42,5 +45,5 @@ def open_source(name: str, table: dict[str, Any]) -> Source:
     rest = dict(table)
     kind = rest.pop("kind", None)
     settings = convert(rest, settings_type(kind, key), key)
-    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings)
+    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, gateway)
     return source
