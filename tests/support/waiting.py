@@ -8,27 +8,21 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, deadline: float = 20.0) -> T:
-    """The first true result of `condition`, asked every few milliseconds.
+async def until(condition: Callable[[], T], what: str, within: float = 10.0) -> T:
+    """The first true result of `condition()`; fail, saying `what` was awaited, after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what}")
+        await asyncio.sleep(0.002)
+    return result
 
-    Raises:
-        AssertionError: not true within `deadline` seconds; `what` says what was waited for.
-    """
-    end = time.monotonic() + deadline
-    while True:
-        if result := condition():
-            return result
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline} s in vain for: {what}")
+
+def wait_until(condition: Callable[[], T], what: str, within: float = 20.0) -> T:
+    """The same where there is no event loop."""
+    deadline = time.monotonic() + within
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what}")
         time.sleep(0.01)
-
-
-async def eventually(condition: Callable[[], T], what: str, deadline: float = 10.0) -> T:
-    """The same inside an event loop."""
-    end = time.monotonic() + deadline
-    while True:
-        if result := condition():
-            return result
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline} s in vain for: {what}")
-        await asyncio.sleep(0.005)
+    return result

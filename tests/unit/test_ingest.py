@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from waiting import eventually
+from waiting import until
 
 from devices.errors import DecodeError, SourceEnded, SourceLost, SourceRefused
 from devices.reading import Quality, Reading
@@ -76,7 +76,7 @@ def test_payloads_become_readings_in_order_and_the_ledger_balances() -> None:
         rig = Rig(SourceSpec(hands_over(b"1,2", b"#", b"3", b"what")))
         with capture_logs() as logs:
             async with rig:
-                await eventually(lambda: rig.spool.depth().letters, "the batch in the spool")
+                await until(lambda: rig.spool.depth().letters, "the batch in the spool")
 
         assert rig.values() == [1, 2, 3]
         line = rig.ledger.source("line")
@@ -100,7 +100,7 @@ def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
         source = hands_over(b"1", b"#", b"nonsense")
         rig = Rig(SourceSpec(source))
         async with rig:
-            await eventually(lambda: rig.spool.depth().readings, "the batch in the spool")
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
             assert source.heard == []
             rig.spool.commit(rig.spool.read(10)[-1].last)
             assert source.heard == [0, 1, 2]
@@ -112,7 +112,7 @@ def test_a_batch_closes_at_its_size_without_waiting_for_its_age() -> None:
     async def scene() -> None:
         rig = Rig(SourceSpec(hands_over(*[b"1"] * 25)), batch_readings=10, batch_age=60)
         async with rig:
-            await eventually(lambda: rig.spool.depth().readings == 20, "two full batches")
+            await until(lambda: rig.spool.depth().readings == 20, "two full batches")
             assert rig.ingest.in_batch() == {"line": 5}
 
     asyncio.run(scene())
@@ -122,7 +122,7 @@ def test_a_flag_of_the_source_reaches_every_reading() -> None:
     async def scene() -> None:
         rig = Rig(SourceSpec(hands_over(b"1,2", quality=Quality.REDELIVERED)))
         async with rig:
-            await eventually(lambda: rig.spool.depth().readings, "the batch in the spool")
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
         assert {r.quality for r in rig.spool.read(10)[0].readings} == {Quality.REDELIVERED}
 
     asyncio.run(scene())
@@ -132,7 +132,7 @@ def test_an_unknown_device_is_a_dead_letter_that_names_the_setting() -> None:
     async def scene() -> None:
         rig = Rig(SourceSpec(hands_over(b"1"), devices=["press-*"]))
         async with rig:
-            await eventually(lambda: rig.spool.depth().letters, "the dead letter")
+            await until(lambda: rig.spool.depth().letters, "the dead letter")
         [letter] = rig.spool.read(10)[0].letters
         assert letter.reason == "unknown device: no pattern in sources.line.devices matches it"
         assert rig.values() == []
@@ -151,7 +151,7 @@ def test_a_lost_source_is_connected_again_by_itself_and_its_trouble_is_said_once
         rig = Rig(SourceSpec(source))
         with capture_logs() as logs:
             async with rig:
-                await eventually(lambda: rig.ingest.feeds[0].state == "connected", "the fourth try")
+                await until(lambda: rig.ingest.feeds[0].state == "connected", "the fourth try")
         assert source.runs == 4
         assert [entry["event"] for entry in logs] == ["source lost", "source connected"]
         assert rig.ingest.feeds[0].trouble == ""
@@ -168,7 +168,7 @@ def test_a_defect_in_one_source_does_not_stop_the_others() -> None:
         rig = Rig(SourceSpec(ScriptedSource(explodes, name="bad")), SourceSpec(good))
         with capture_logs() as logs:
             async with rig:
-                await eventually(lambda: rig.spool.depth().readings, "readings of the good one")
+                await until(lambda: rig.spool.depth().readings, "readings of the good one")
                 assert rig.ingest.feeds[0].state == "lost"
         assert "source failed" in [entry["event"] for entry in logs]
 
@@ -179,7 +179,7 @@ def test_a_refused_source_waits_longer_and_says_why() -> None:
     async def scene() -> None:
         rig = Rig(SourceSpec(ScriptedSource(fails_with(SourceRefused("wrong password")), name="line")))
         async with rig:
-            await eventually(lambda: rig.ingest.feeds[0].state == "refused", "the refusal")
+            await until(lambda: rig.ingest.feeds[0].state == "refused", "the refusal")
             assert rig.ingest.feeds[0].trouble == "wrong password"
 
     asyncio.run(scene())
@@ -190,7 +190,7 @@ def test_a_finished_source_is_not_started_again() -> None:
         source = ScriptedSource(fails_with(SourceEnded("all said")), name="line")
         rig = Rig(SourceSpec(source))
         async with rig:
-            await eventually(lambda: rig.ingest.feeds[0].state == "ended", "the end")
+            await until(lambda: rig.ingest.feeds[0].state == "ended", "the end")
             await asyncio.sleep(0)
         assert source.runs == 1
 
@@ -217,10 +217,10 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
         one = rig.ingest.feeds[0]
         with capture_logs() as logs:
             async with rig:
-                await eventually(lambda: one.standing_in, "the stand-in")
+                await until(lambda: one.standing_in, "the stand-in")
                 assert one.state == "lost", "a stand-in's connection is not the source's"
-                await eventually(lambda: one.state == "connected", "the source")
-                await eventually(lambda: not one.standing_in, "the stand-in to leave")
+                await until(lambda: one.state == "connected", "the source")
+                await until(lambda: not one.standing_in, "the stand-in to leave")
         assert rig.values() == [1.0]
         events = [entry["event"] for entry in logs]
         assert events.index("stand-in started") < events.index("stand-in stopped")
@@ -237,7 +237,7 @@ def test_nothing_vanishes_between_source_and_spool(payloads: Sequence[bytes], si
     async def scene() -> None:
         rig = Rig(SourceSpec(hands_over(*payloads)), batch_readings=size)
         async with rig:
-            await eventually(lambda: rig.ledger.source("line").received == len(payloads), "all payloads")
+            await until(lambda: rig.ledger.source("line").received == len(payloads), "all payloads")
         depth = rig.spool.depth()
         assert depth.readings == sum(p.count(b",") + 1 for p in payloads if p[:1] == b"1")
         assert depth.letters == sum(p in {b"bad", b"\xff"} for p in payloads)
