@@ -3,6 +3,7 @@
 import difflib
 import re
 import typing
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,8 +17,10 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 _SECRET = re.compile(r"password|secret|token|key$", re.IGNORECASE)
 
 
-def convert(table: Any, kind: type[T], key: str = "") -> T:
+def convert(table: Any, kind: type[T], key: str = "", also: Sequence[str] = ()) -> T:
     """Make settings of type `kind` from the TOML table found at the dotted path `key`.
+
+    `also` are keys that somebody else took out of this table: they are named among those allowed.
 
     Raises:
         SettingError: an unknown key (with the nearest known one), a missing one, or a value outside what the
@@ -26,10 +29,12 @@ def convert(table: Any, kind: type[T], key: str = "") -> T:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise _explain(error, table, kind, key) from None
+        raise _explain(error, table, kind, key, also) from None
 
 
-def _explain(error: msgspec.ValidationError, table: Any, kind: type, key: str) -> SettingError:
+def _explain(
+    error: msgspec.ValidationError, table: Any, kind: type, key: str, also: Sequence[str]
+) -> SettingError:
     problem, _, at = str(error).partition(" - at `$")
     path = at.removesuffix("`")
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path)
@@ -37,6 +42,7 @@ def _explain(error: msgspec.ValidationError, table: Any, kind: type, key: str) -
     if unknown := _UNKNOWN.search(problem):
         field = unknown["field"]
         allowed = _fields_at(kind, [name for name, _ in steps if name])
+        allowed = sorted([*allowed, *also]) if not steps else allowed
         near = difflib.get_close_matches(field, allowed, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         return SettingError(
