@@ -87,12 +87,12 @@ class Baseline:
         if deviation < self._resolution:
             self._resolution = min(self._resolution, _resolution(float(value)))
         floor = self._floor()
-        self.scale = deviation if deviation > floor else floor
+        self.scale = max(floor, deviation)
 
     def move_to(self, level: "Baseline") -> None:
         """Go on from the mean and scale of another baseline, remembering the long run of this one."""
-        self.mean, self._variance, self._count = level.mean, level._variance, level._count
-        self._resolution = min(self._resolution, level._resolution)
+        self.mean, self._variance, self._count = level.mean, level._variance, level._count  # noqa: SLF001 - its own kind
+        self._resolution = min(self._resolution, level._resolution)  # noqa: SLF001 - its own kind
         self.scale = max(math.sqrt(self._variance), self._floor())
 
     def _settle(self) -> None:

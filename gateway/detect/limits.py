@@ -45,7 +45,9 @@ class Bound:
         said = abs(self._said - self._limit)
         if self._beyond(value, self._limit) and abs(value - self._limit) >= max(2 * said, said + self._step):
             before, self._said = self._said, value
-            sentence = f"{self._outside(value, reading.unit)}; {quantity(before, reading.unit)} when last said"
+            sentence = (
+                f"{self._outside(value, reading.unit)}; {quantity(before, reading.unit)} when last said"
+            )
             return self._finding("updated", self.first, value, sentence)
         return None
 
