@@ -1,10 +1,11 @@
 """Kinds of source and the modules that serve them, imported on use: a gateway without MQTT never loads paho.
 
 Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys, and
-`open_source(name, settings) -> Source`, which checks what it can without touching the world.
+`open_source(name, settings, gateway) -> Source`, which checks what it can without touching the world.
 """
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,15 +33,20 @@ def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
     return found
 
 
-def open_source(name: str, table: dict[str, Any]) -> Source:
-    """Make the source that the TOML table `sources.NAME` describes. Touches no port and no network.
+def open_source(
+    name: str, table: dict[str, Any], gateway: str = "", key: str = "", also: Sequence[str] = ()
+) -> Source:
+    """Make the source that a TOML table describes. Touches no port and no network.
+
+    `gateway` is the gateway's id, for what the other side sees; `key` the table's dotted path, `sources.NAME` if
+    empty; `also` keys of the table that the caller took out.
 
     Raises:
         SettingError: unknown kind, unknown key, or a value that is not allowed.
     """
-    key = f"sources.{name}"
+    key = key or f"sources.{name}"
     rest = dict(table)
     kind = rest.pop("kind", None)
-    settings = convert(rest, settings_type(kind, key), key)
-    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings)
+    settings = convert(rest, settings_type(kind, key), key, ["kind", *also])
+    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, gateway)
     return source

@@ -129,11 +129,6 @@ _FLAGS = [
 ]
 
 
-def device_key(gateway: str, device: str) -> bytes:
-    """The Kafka key of a device whose name is per gateway: order holds per key."""
-    return f"{gateway}/{device}".encode()
-
-
 def encode_reading(reading: devices.reading.Reading, gateway: str, spool: str, seq: int) -> bytes:
     """The value of a record of the readings topic."""
     return _ENCODER.encode(

@@ -1,8 +1,19 @@
-"""What every Kafka client here shares: the record, the properties, and the topics made at start."""
+"""What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from gateway.config import Kafka
+
+_log = structlog.get_logger()
+
+ADMIN_TIMEOUT: Final = 10.0
+"""Seconds that one question to the cluster may take."""
 
 
 class Record(NamedTuple):
@@ -11,6 +22,10 @@ class Record(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
+
+
+class KafkaUnavailableError(Exception):
+    """The cluster could not be asked. Try again later; the text says what the client saw."""
 
 
 def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | bool]:
@@ -23,3 +38,61 @@ def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | b
         "reconnect.backoff.max.ms": 10_000,
         **config.options,
     }
+
+
+def explain(error: KafkaError) -> str:
+    """What a person should read for an error of the client: its words, and what to do where we know."""
+    remedies = {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user IdempotentWrite on the cluster",
+        KafkaError.SASL_AUTHENTICATION_FAILED: "check sasl.username and sasl.password in [kafka.options]",
+        KafkaError._AUTHENTICATION: "check sasl.username and sasl.password in [kafka.options]",  # noqa: SLF001 - no public name
+        KafkaError._SSL: "check the certificates named in [kafka.options]",  # noqa: SLF001
+        KafkaError._RESOLVE: "check the host name in bootstrap_servers",  # noqa: SLF001
+        KafkaError._UNKNOWN_TOPIC: "create the topic, or set create_topics = true",  # noqa: SLF001
+        KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or set create_topics = true",
+    }
+    remedy = remedies.get(error.code())
+    return f"{error.str()}; {remedy}" if remedy else str(error.str())
+
+
+def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
+    """Make the topics that do not exist, if the configuration allows it. Blocks for up to three ADMIN_TIMEOUTs.
+
+    What the cluster refuses (no permission, a policy) is logged with what to do, and left to its administrator.
+
+    Raises:
+        KafkaUnavailableError: the cluster did not answer.
+    """
+    if not config.create_topics:
+        return
+    admin = AdminClient({**properties(config, client_id), "log_level": 0})
+    try:
+        known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
+        missing = [name for name in names if name not in known]
+        made = (
+            admin.create_topics(
+                [NewTopic(name, config.partitions or -1, config.replication or -1) for name in missing],
+                request_timeout=ADMIN_TIMEOUT,
+            )
+            if missing
+            else {}
+        )
+        for name, future in made.items():
+            _note_creation(name, future)
+    except KafkaException as error:
+        raise KafkaUnavailableError(explain(error.args[0])) from None
+
+
+def _note_creation(name: str, future: "object") -> None:
+    try:
+        future.result(ADMIN_TIMEOUT)  # type: ignore[attr-defined]  # untyped in the client
+    except KafkaException as error:
+        problem: KafkaError = error.args[0]
+        if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return
+        if problem.retriable() or problem.code() == KafkaError._TIMED_OUT:  # noqa: SLF001
+            raise
+        _log.warning("topic not created", topic=name, problem=explain(problem))
+    else:
+        _log.info("topic created", topic=name)

@@ -1,0 +1,89 @@
+"""The simulator as a source: readings at regular times, for as long as it is asked to."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from devices.errors import SourceEnded, SourceRefused
+from devices.simulator.faults import Truth
+from devices.simulator.plant import NANO, Plant
+from devices.simulator.settings import Settings
+from devices.source import Intake
+
+_BEHIND: Final = NANO
+"""Up to here late readings are caught up with. Beyond, the machine slept or its clock was set: no flood, a new beginning."""
+
+
+class Simulator:
+    """See devices.source.Source. Readings wait for nobody, so receipts mean nothing to it."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._settings = settings
+        self._made = 0
+
+    async def run(self, intake: Intake) -> None:
+        """See Source. Each call starts anew, except that `total` counts the readings of all calls.
+
+        Raises:
+            SourceEnded: `total` readings were made.
+            SourceRefused: the truth file cannot be written.
+        """
+        settings = self._settings
+        self._record()
+        due = time.time_ns()
+        plant = Plant(self.name, settings, due, self._record)
+        intake.connected()
+        while True:
+            readings = plant.readings_at(due, received=max(due, time.time_ns()))
+            if settings.total:
+                readings = readings[: settings.total - self._made]
+            self._made += len(readings)
+            intake.readings(readings)
+            if self._made == settings.total > 0:
+                raise SourceEnded(f"simulator `{self.name}`: all {settings.total} readings are made")
+            due = await _next(due, round(settings.interval * NANO))
+
+    def safe(self, receipts: Sequence[Any]) -> None:
+        """See Source."""
+
+    async def close(self) -> None:
+        """See Source."""
+
+    def _record(self, *truths: Truth) -> None:
+        """Append to the truth file; without any truth it is only tried whether that will be possible."""
+        if not self._settings.truth:
+            return
+        try:
+            with Path(self._settings.truth).open("ab") as file:
+                file.write(b"".join(msgspec.json.encode(truth) + b"\n" for truth in truths))
+        except OSError as error:
+            raise SourceRefused(
+                f"simulator `{self.name}`: cannot write the truth file {self._settings.truth}: {error.strerror}; "
+                "make its folder writable or set another `truth`"
+            ) from error
+
+
+async def _next(due: int, interval: int) -> int:
+    """Wait for the reading after the one that was due at `due`; return when it is due. All in nanoseconds.
+
+    Follows the wall clock and not the pauses, so that the pace does not drift.
+    """
+    if not interval:
+        await asyncio.sleep(0)
+        return max(time.time_ns(), due + 1)
+    due += interval
+    now = time.time_ns()
+    if abs(due - now) > interval + _BEHIND:
+        due = now
+    await asyncio.sleep(max(0, due - now) / NANO)
+    return due
+
+
+def open_source(name: str, settings: Settings, gateway: str = "") -> Simulator:  # noqa: ARG001 - asked of all kinds
+    """See devices.registry. Simulated devices are called alike on every gateway."""
+    return Simulator(name, settings)

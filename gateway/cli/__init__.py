@@ -1,0 +1,1 @@
+"""The command gatewayctl: one module per command, loaded when it is used."""

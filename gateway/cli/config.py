@@ -1,0 +1,43 @@
+"""Check a configuration file, down to the settings of every source, without touching a port or a network.
+
+Exit code: 0 if it is accepted, 2 with what is wrong, where, and what is allowed.
+
+example: gatewayctl config check /etc/gateway/gateway.toml
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from gateway.config import ConfigError, GatewayConfig, load
+from gateway.detect.config import load_detect
+from gateway.sources import open_sources
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check")
+    check = verbs.add_parser("check", help="check gateway.toml, or detect.toml if that is its name")
+    check.add_argument("file", type=Path, help="the file, such as /etc/gateway/gateway.toml")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the file and say what it holds."""
+    path: Path = options.file
+    try:
+        found = _check_detect(path) if path.name.startswith("detect") else _check_gateway(path)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(f"{path}: accepted: {found}\n")
+    return 0
+
+
+def _check_gateway(path: Path) -> str:
+    specs = open_sources(load(path, GatewayConfig), path, "check")
+    return f"{len(specs)} source(s): {', '.join(spec.source.name for spec in specs)}"
+
+
+def _check_detect(path: Path) -> str:
+    config = load_detect(path)
+    return f"{len(config.limits)} rule(s) of limits"

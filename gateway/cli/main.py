@@ -1,0 +1,62 @@
+"""gatewayctl: finds the command and runs it. Nothing is imported that the command does not need.
+
+A command module offers `add_arguments(parser)` and `run(options) -> int`, whose result is the exit code; its
+docstring is its help.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final = {
+    "status": (
+        "gateway.cli.status",
+        "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
+    ),
+    "config": ("gateway.cli.config", "check a configuration file"),
+    "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command gatewayctl; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="gatewayctl",
+        description="Looks after the edge gateway.",
+        epilog="`gatewayctl COMMAND --help` tells more.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module_name, summary) in COMMANDS.items():
+        chosen = name in words[:1]
+        command = commands.add_parser(name, help=summary, add_help=chosen)
+        if chosen:
+            module = importlib.import_module(module_name)
+            command.description = module.__doc__
+            command.formatter_class = argparse.RawDescriptionHelpFormatter
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(words)
+    if options.version:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
+
+        sys.stdout.write(f"gatewayctl {version('iot-edge-gateway')}\n")
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left; Python would complain about it at exit
+        return 141
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

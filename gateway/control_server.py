@@ -1,0 +1,84 @@
+"""The daemon's half of the control socket."""
+
+import asyncio
+import contextlib
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from gateway.config import ConfigError
+from gateway.control import REQUEST_LIMIT, REQUEST_TIMEOUT, ControlError, Verb, ask
+
+_log = structlog.get_logger()
+
+
+class ControlServer:
+    """Answers requests on a Unix socket that its owner and group may open."""
+
+    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+        self._path = path
+        self._verbs = verbs
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. What a dead daemon left behind is replaced.
+
+        Raises:
+            ConfigError: the socket cannot be made, or another daemon answers there.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            await asyncio.to_thread(self._clear)
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=REQUEST_LIMIT)
+            self._path.chmod(0o660)
+        except OSError as error:
+            raise ConfigError(
+                f"control.socket: {self._path} cannot be made: {error.strerror or error}; name another path"
+            ) from None
+
+    async def close(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        try:
+            mode = self._path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise ConfigError(f"control.socket: {self._path} exists and is no socket; name another path")
+        with contextlib.suppress(ControlError):
+            ask(self._path, {"verb": "ping"}, timeout=1.0)
+            raise ConfigError(
+                f"control.socket: another gatewayd answers at {self._path}; stop it, or name another path"
+            )
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(REQUEST_TIMEOUT):
+                    writer.write(self._answer(await self._line(reader)) + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError:
+            return b""
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            request = json.loads(line)
+            verb = self._verbs[request["verb"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            known = ", ".join(self._verbs)
+            return json.dumps({"error": f"not understood; one JSON object with a verb of: {known}"}).encode()
+        return json.dumps(verb(request)).encode()

@@ -1,0 +1,161 @@
+"""gatewayd: reads the configuration, puts the parts together, runs them, and ends them in the right order."""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway import lifecycle, log
+from gateway.config import ConfigError, GatewayConfig, load
+from gateway.control import daemon_socket
+from gateway.control_server import ControlServer
+from gateway.forward import Forward
+from gateway.identity import gateway_id
+from gateway.ingest import Ingest
+from gateway.kafka.sink import KafkaSink
+from gateway.ledger import Ledger
+from gateway.sources import SourceSpec, open_sources
+from gateway.spool import MemorySpool
+from gateway.status import Status
+
+_log = structlog.get_logger()
+
+DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.toml")
+
+DRAIN_DEADLINE: Final = 10.0
+"""Seconds that a stop waits for Kafka to take what is still held. TimeoutStopSec= in the unit is longer."""
+
+CLOSE_DEADLINE: Final = 5.0
+"""Seconds that a stop waits for the sources to send their last acknowledgements."""
+
+INTAKE_DEADLINE: Final = 30.0
+FORWARD_DEADLINE: Final = 90.0
+"""Seconds within which each worker must finish an attempt, successful or not, or the watchdog lets systemd restart
+the daemon. An attempt at Kafka ends after at most three questions of ten seconds and a pause of ten."""
+
+
+class Daemon:
+    """All parts of one gateway. Made inside the event loop that runs it."""
+
+    def __init__(self, config: GatewayConfig, specs: Sequence[SourceSpec], gateway: str) -> None:
+        """`gateway` is this gateway's id.
+
+        Raises:
+            ConfigError: the Kafka client refuses its options.
+        """
+        ledger = Ledger()
+        self._gateway = gateway
+        self._spool = MemorySpool(config.spool, ledger)
+        self._ingest = Ingest(specs, self._spool, ledger, config.ingest, gateway)
+        self._sink = KafkaSink(config.kafka, f"gateway-{gateway}")
+        self._forward = Forward(self._spool, self._sink, ledger, config, gateway)
+        self._status = Status(config, gateway, ledger, self._ingest, self._spool)
+        self._control = ControlServer(
+            daemon_socket(config.control.socket),
+            {"ping": lambda _: {}, "status": lambda _: self._status.report(self._forward, self._sink)},
+        )
+        self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, then end in order: sources, batch, Kafka, acknowledgements.
+
+        READY waits for no Kafka, broker or port.
+
+        Raises:
+            ConfigError: the control socket cannot be made.
+        """
+        await self._control.start()
+        intake = asyncio.create_task(
+            self._ingest.run(self._watchdog.worker("ingest", INTAKE_DEADLINE).done), name="ingest"
+        )
+        forward = asyncio.create_task(
+            self._forward.run(self._watchdog.worker("forward", FORWARD_DEADLINE).done), name="forward"
+        )
+        helpers = [
+            asyncio.create_task(self._watchdog.run(), name="watchdog"),
+            asyncio.create_task(self._tick(), name="status"),
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        lifecycle.notify(READY="1", STATUS="started")
+        _log.info("started", gateway=self._gateway, version=version("iot-edge-gateway"))
+        done, _ = await asyncio.wait(
+            [intake, forward, *helpers, stopping], return_when=asyncio.FIRST_COMPLETED
+        )
+        lifecycle.notify(STOPPING="1", STATUS="stopping: delivering what is held")
+        await _end(intake)
+        self._ingest.flush()
+        await self._drain(forward)
+        await _end(forward)
+        await self._sink.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_DEADLINE):
+                await self._ingest.close()
+        for task in [*helpers, stopping]:
+            await _end(task)
+        self._spool.close()
+        await self._control.close()
+        report = self._status.report(self._forward, self._sink)
+        _log.info("stopped", gateway=self._gateway, ledger=report["ledger"])
+        for task in done - {stopping}:
+            task.result()  # a part ended by itself: a defect, shown with its traceback, and systemd starts us again
+
+    async def _drain(self, forward: "asyncio.Task[None]") -> None:
+        """Wait until Kafka has what is held, but no longer than DRAIN_DEADLINE."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_DEADLINE):
+                empty = asyncio.ensure_future(self._spool.empty())
+                await asyncio.wait([forward, empty], return_when=asyncio.FIRST_COMPLETED)
+
+    async def _tick(self) -> None:
+        while True:
+            self._status.tick()
+            report = self._status.report(self._forward, self._sink)
+            lifecycle.notify(STATUS=_line(report))
+            await asyncio.sleep(1)
+
+
+def _line(report: dict[str, object]) -> str:
+    reasons = report["reasons"]
+    first = f": {reasons[0]}" if isinstance(reasons, list) and reasons else ""
+    return f"{report['health']}{first}"
+
+
+async def _end(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+async def _serve(config: GatewayConfig, path: Path) -> None:
+    gateway = gateway_id(config.gateway)
+    specs = open_sources(config, path, gateway)
+    async with lifecycle.stop_on_signals() as stop:
+        await Daemon(config, specs, gateway).run(stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command gatewayd. Returns 0 after an ordered stop, 2 if the configuration is refused."""
+    parser = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
+    parser.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)"
+    )
+    parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.config, GatewayConfig)
+        log.configure(config.log, "gatewayd")
+        asyncio.run(_serve(config, options.config))
+    except ConfigError as error:
+        sys.stderr.write(f"gatewayd: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Keeps one source connected, for ever, and lets its stand-in work while it is away."""
+
+import asyncio
+import contextlib
+import random
+import time
+from typing import Final, Literal
+
+import structlog
+
+from devices.errors import SourceEnded, SourceError, SourceLost, SourceRefused
+from devices.source import Intake, Source
+
+_log = structlog.get_logger()
+
+FIRST_PAUSE: Final = 0.25
+LONGEST_PAUSE: Final = 5.0
+REFUSED_PAUSE: Final = 15.0
+"""Seconds until a source is tried again: from FIRST_PAUSE, doubled up to LONGEST_PAUSE, each shortened by up to half
+at random so that a fleet does not knock in step; REFUSED_PAUSE where somebody has to change something."""
+
+State = Literal["connecting", "connected", "lost", "refused", "ended"]
+
+
+class Feed:
+    """One source and its stand-in.
+
+    Attributes:
+        source: the source itself.
+        state: what it is doing.
+        since: since when it is connected, or away, in seconds of the monotonic clock.
+        trouble: why it is away, as a sentence with what to do; empty while it is connected.
+        standing_in: whether the stand-in is at work now.
+    """
+
+    def __init__(self, source: Source, stand_in: Source | None = None, stand_in_after: float = 5.0) -> None:
+        """`stand_in` yields readings under the same name once the source has been away for so many seconds."""
+        self.source = source
+        self.state: State = "connecting"
+        self.since = time.monotonic()
+        self.trouble = ""
+        self.standing_in = False
+        self._stand_in = stand_in
+        self._stand_in_after = stand_in_after
+        self._here = asyncio.Event()
+        self._away = asyncio.Event()
+        self._away.set()
+
+    def connected(self) -> None:
+        """The link is up. For Intake.connected()."""
+        if self.state != "connected":
+            _log.info("source connected", source=self.source.name)
+            self.since = time.monotonic()
+        self.state, self.trouble = "connected", ""
+        self._away.clear()
+        self._here.set()
+
+    async def run(self, intake: Intake, stand_in_intake: Intake) -> None:
+        """Read the source until cancelled, or until it ended; connects again after every loss."""
+        async with asyncio.TaskGroup() as group:
+            stand_in = group.create_task(self._keep_standing_in(stand_in_intake))
+            await self._keep_connected(intake)
+            stand_in.cancel()
+
+    async def close(self) -> None:
+        """Close the link, once what is due was acknowledged."""
+        await self.source.close()
+        if self._stand_in is not None:
+            await self._stand_in.close()
+
+    async def _keep_connected(self, intake: Intake) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self.source.run(intake)
+            except SourceEnded:
+                self._left("ended")
+                _log.info("source ended", source=self.source.name)
+                return
+            except SourceRefused as error:
+                self._lost("refused", error)
+                pause = REFUSED_PAUSE
+            except SourceError as error:
+                pause = FIRST_PAUSE if self.state == "connected" else min(pause * 2, LONGEST_PAUSE)
+                self._lost("lost", error)
+            except Exception as error:  # noqa: BLE001 - see below
+                # A defect of one source must not take the others down: shown with its traceback, tried again.
+                _log.exception("source failed", source=self.source.name)
+                self._lost("lost", SourceLost(f"unexpected {type(error).__name__}; see the log"))
+                pause = LONGEST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not a secret
+
+    def _lost(self, state: State, error: SourceError) -> None:
+        if str(error) != self.trouble:
+            _log.warning("source lost", source=self.source.name, problem=str(error))
+        self.trouble = str(error)
+        self._left(state)
+
+    def _left(self, state: State) -> None:
+        if self.state == "connected":
+            self.since = time.monotonic()
+        self.state = state
+        self._here.clear()
+        self._away.set()
+
+    async def _keep_standing_in(self, intake: Intake) -> None:
+        if self._stand_in is None:
+            return
+        while True:
+            await self._away.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._stand_in_after):
+                    await self._here.wait()
+            if not self._here.is_set():
+                _log.warning("stand-in started", source=self.source.name, problem=self.trouble)
+                self.standing_in = True
+                try:
+                    await self._run_until_here(self._stand_in, intake)
+                finally:
+                    self.standing_in = False
+                _log.info("stand-in stopped", source=self.source.name)
+
+    async def _run_until_here(self, stand_in: Source, intake: Intake) -> None:
+        work = asyncio.create_task(stand_in.run(intake), name=f"stand-in {self.source.name}")
+        try:
+            await self._here.wait()
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SourceError):
+                await work

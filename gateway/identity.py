@@ -1,0 +1,71 @@
+"""Who this gateway is: an id that stays, and that no cloned card shares."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from gateway.config import ConfigError, Gateway
+
+BOARD_SERIAL: Final = Path("/proc/device-tree/serial-number")
+
+
+def state_dir(settings: Gateway) -> Path:
+    """The folder for what must survive a restart; see config.Gateway.state_dir. It need not exist."""
+    if settings.state_dir:
+        return Path(settings.state_dir)
+    if from_systemd := os.environ.get("STATE_DIRECTORY"):
+        return Path(from_systemd.split(":")[0])
+    return Path.home() / ".local" / "state" / "gateway"
+
+
+def gateway_id(settings: Gateway, board_serial: Path = BOARD_SERIAL) -> str:
+    """The id of this gateway: the configured one, the board's serial number, or one kept in the state folder.
+
+    Never the host name or the machine id alone: cloned cards share them. An id drawn here is durable on return.
+
+    Raises:
+        ConfigError: an id has to be drawn and cannot be kept.
+    """
+    if settings.id:
+        return settings.id
+    if serial := _board_serial(board_serial):
+        return serial
+    path = state_dir(settings) / "gateway-id"
+    try:
+        return path.read_text(encoding="ascii").strip() or _draw(path)
+    except FileNotFoundError:
+        return _draw(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; set gateway.id in the configuration") from None
+
+
+def _board_serial(path: Path) -> str:
+    try:
+        serial = path.read_bytes().strip(b"\0 \n").decode("ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return serial if serial.isalnum() and serial.strip("0") else ""
+
+
+def _draw(path: Path) -> str:
+    drawn = secrets.token_hex(6)
+    scratch = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("w", encoding="ascii") as file:
+            file.write(drawn + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise ConfigError(
+            f"gateway.state_dir: {path.parent} cannot be written: {error.strerror}; "
+            "make it writable, or set gateway.id and gateway.state_dir"
+        ) from None
+    return drawn

@@ -1,0 +1,90 @@
+"""SOURCE -> batch -> spool: runs every source and closes batches by size or age."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.config import Ingest as IngestSettings
+from gateway.feed import Feed
+from gateway.intake import SourceIntake
+from gateway.ledger import Ledger
+from gateway.sources import SourceSpec
+from gateway.spool import Batch, MemorySpool
+
+BATCH_BYTES: Final = 1_000_000
+"""A batch closes at this size whatever its count, so that what is dropped or sent whole stays small."""
+
+
+class Ingest:
+    """Owns the sources and the batch being filled. Made and used inside one event loop.
+
+    Life: run() until cancelled, then flush() hands over the last batch, and close() ends the links once everything
+    that can be acknowledged was.
+
+    Attributes:
+        feeds: each source's link, for the status.
+        intakes: what each source hands its input to, in the same order.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[SourceSpec],
+        spool: MemorySpool,
+        ledger: Ledger,
+        settings: IngestSettings,
+        gateway: str,
+    ) -> None:
+        self._spool = spool
+        self._settings = settings
+        self._batch = Batch()
+        self._timer: asyncio.TimerHandle | None = None
+        self.feeds: list[Feed] = []
+        self.intakes: list[SourceIntake] = []
+        self._stand_in_intakes: list[SourceIntake] = []
+        for spec in specs:
+            feed = Feed(spec.source, spec.stand_in, spec.stand_in_after)
+            totals = ledger.source(spec.source.name)
+            intake = SourceIntake(spec.source, gateway, totals, self._filling)
+            intake.allow(spec.devices)
+            intake.on_connected = feed.connected
+            self.feeds.append(feed)
+            self.intakes.append(intake)
+            self._stand_in_intakes.append(SourceIntake(spec.source, gateway, totals, self._filling))
+
+    async def run(self, worker_done: Callable[[], None]) -> None:
+        """Read all sources until cancelled. `worker_done` hears that the event loop still gets round to its work."""
+        async with asyncio.TaskGroup() as group:
+            for feed, intake, stand_in in zip(self.feeds, self.intakes, self._stand_in_intakes, strict=True):
+                group.create_task(feed.run(intake, stand_in), name=f"source {feed.source.name}")
+            while True:
+                worker_done()
+                await asyncio.sleep(1)
+
+    def in_batch(self) -> dict[str, int]:
+        """Readings by source in the batch that is being filled."""
+        return dict(self._batch.counts)
+
+    def flush(self) -> None:
+        """Close the batch being filled and append it to the spool."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._batch = self._batch, Batch()
+        if batch or batch.waiting:
+            self._spool.append(batch)
+
+    async def close(self) -> None:
+        """Close every source, which sends the acknowledgements that are due."""
+        for feed in self.feeds:
+            await feed.close()
+
+    def _filling(self) -> Batch:
+        """The batch that takes the next payload."""
+        batch = self._batch
+        if len(batch) >= self._settings.batch_readings or batch.size + batch.letter_size >= BATCH_BYTES:
+            self.flush()
+            batch = self._batch
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._settings.batch_age, self.flush)
+        return batch

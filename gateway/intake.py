@@ -1,0 +1,153 @@
+"""What each source hands its input to: decodes, counts, and collects into the batch being filled."""
+
+import time
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import structlog
+
+from devices.errors import DecodeError
+from devices.reading import Quality, Reading
+from devices.source import Origin, Source
+from gateway.ledger import SourceLedger
+from gateway.spool import Batch
+from gateway.spool.batch import READING_BYTES
+from gateway.wire import VERSION, DeadLetter, text_of
+
+_log = structlog.get_logger()
+
+KEPT_BYTES = 65_536
+"""Bytes kept of a payload that becomes a dead letter: enough to see what it was."""
+
+COMPLAIN_EVERY = 60.0
+"""Seconds between two log lines about dead letters of one source; the ledger counts every one."""
+
+
+class SourceIntake:
+    """The Intake of one source (devices.source.Intake). Used from the event loop's thread only.
+
+    Attributes:
+        last_reading: when the last readings came, in seconds of the monotonic clock; 0.0 before the first.
+        on_connected: hears that the link is up.
+    """
+
+    def __init__(
+        self, source: Source, gateway: str, ledger: SourceLedger, batch: Callable[[], Batch]
+    ) -> None:
+        """`batch()` gives the batch that takes the next payload; `gateway` is the id for dead letters."""
+        self._source = source
+        self._gateway = gateway
+        self._ledger = ledger
+        self._batch = batch
+        self._allowed: tuple[str, ...] = ()
+        self._complained = -COMPLAIN_EVERY
+        self._unsaid = 0
+        self.last_reading = 0.0
+        self.on_connected: Callable[[], None] = lambda: None
+
+    def allow(self, devices: Sequence[str]) -> None:
+        """Take only readings of devices that match one of these shell patterns; none: of all devices."""
+        self._allowed = tuple(devices)
+
+    def payload(
+        self, data: bytes, origin: Origin, receipt: Any = None, quality: Quality = Quality.GOOD
+    ) -> None:
+        """See devices.source.Intake."""
+        try:
+            readings = origin.decode(data, origin, time.time_ns())
+        except DecodeError as error:
+            self.reject(data, origin, str(error), len(data), receipt)
+            return
+        if quality:
+            readings = [_flagged(reading, quality) for reading in readings]
+        if self._allowed and (stranger := self._first_stranger(readings)):
+            self.reject(data, origin, stranger, len(data), receipt)
+            return
+        self.readings(readings, receipt)
+
+    def readings(self, readings: Sequence[Reading], receipt: Any = None) -> None:
+        """See devices.source.Intake."""
+        ledger = self._ledger
+        ledger.received += 1
+        batch = self._batch()
+        if receipt is not None:
+            batch.add_receipt(self._source, receipt)
+        count = len(readings)
+        if not count:
+            ledger.ignored += 1
+            return
+        ledger.decoded += 1
+        ledger.made += count
+        batch.readings += readings
+        batch.counts[self._source.name] += count
+        batch.size += READING_BYTES * count
+        if count == 1:
+            value = readings[0].value
+            if type(value) is str:
+                batch.size += len(value)
+        else:
+            batch.size += sum(len(r.value) for r in readings if type(r.value) is str)
+        self.last_reading = time.monotonic()
+
+    def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:
+        """See devices.source.Intake."""
+        self._ledger.received += 1
+        self._ledger.dead_lettered += 1
+        batch = self._batch()
+        if receipt is not None:
+            batch.add_receipt(self._source, receipt)
+        kept = bytes(data[:KEPT_BYTES])
+        batch.add_letter(
+            DeadLetter(
+                VERSION,
+                self._gateway,
+                origin.source,
+                origin.place,
+                reason,
+                time.time_ns(),
+                size,
+                kept,
+                text_of(kept),
+            )
+        )
+        self._complain(origin, reason, size)
+
+    def connected(self) -> None:
+        """See devices.source.Intake."""
+        self.on_connected()
+
+    def _first_stranger(self, readings: Sequence[Reading]) -> str:
+        for reading in readings:
+            if not any(fnmatchcase(reading.device, pattern) for pattern in self._allowed):
+                return f"unknown device: no pattern in sources.{self._source.name}.devices matches it"
+        return ""
+
+    def _complain(self, origin: Origin, reason: str, size: int) -> None:
+        now = time.monotonic()
+        if now - self._complained < COMPLAIN_EVERY:
+            self._unsaid += 1
+            return
+        _log.warning(
+            "dead letter",
+            source=origin.source,
+            place=origin.place,
+            reason=reason,
+            size=size,
+            unsaid_before=self._unsaid,
+            remedy="the payload is in the dead-letters topic; check the source's decoder setting",
+        )
+        self._complained, self._unsaid = now, 0
+
+
+def _flagged(reading: Reading, quality: Quality) -> Reading:
+    return Reading(
+        reading.device,
+        reading.sensor,
+        reading.value,
+        reading.time,
+        reading.source,
+        reading.received,
+        reading.unit,
+        reading.quality | quality,
+    )

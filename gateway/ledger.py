@@ -1,0 +1,92 @@
+"""The ledger: per source, what came in and what became of it. Two balances that must always hold.
+
+    payloads: received = decoded + ignored + dead_lettered
+    readings: made = delivered + spooled + in_memory + refused + dropped (by reason)
+
+What waits (`spooled` on disk, `in_memory`) is counted where it waits, not here: so the balance can fail, and a
+reading that got lost between two places shows.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class SourceLedger(msgspec.Struct):
+    """Totals of one source since the daemon started.
+
+    Attributes:
+        received, decoded, ignored, dead_lettered: payloads.
+        made, delivered, refused: readings; `refused` are those that Kafka will never take.
+        dropped: readings given up, by reason.
+        dead_letters_dropped: dead letters given up because theirs was full; they are still counted as dead_lettered.
+    """
+
+    received: int = 0
+    decoded: int = 0
+    ignored: int = 0
+    dead_lettered: int = 0
+    made: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    dead_letters_dropped: int = 0
+
+
+class Ledger:
+    """The totals of all sources. Used from the event loop's thread only."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, SourceLedger] = {}
+
+    def source(self, name: str) -> SourceLedger:
+        """The totals of one source, made when first asked for."""
+        return self.sources.setdefault(name, SourceLedger())
+
+    def delivered(self, counts: Mapping[str, int]) -> None:
+        """Kafka acknowledged this many readings of each source."""
+        for name, count in counts.items():
+            self.sources[name].delivered += count
+
+    def refused(self, name: str) -> None:
+        """Kafka will never take this reading of a source that was counted as delivered with its batch."""
+        self.sources[name].delivered -= 1
+        self.sources[name].refused += 1
+
+    def dropped(self, counts: Mapping[str, int], reason: str) -> None:
+        """This many readings of each source were given up."""
+        for name, count in counts.items():
+            dropped = self.sources[name].dropped
+            dropped[reason] = dropped.get(reason, 0) + count
+
+    def snapshot(self, in_memory: Mapping[str, int], spooled: Mapping[str, int]) -> dict[str, Any]:
+        """The whole ledger as plain data, with what waits now (readings by source), and whether it balances."""
+        sources = {
+            name: _one(total, in_memory.get(name, 0), spooled.get(name, 0))
+            for name, total in self.sources.items()
+        }
+        return {"sources": sources, "balanced": all(source["balanced"] for source in sources.values())}
+
+
+def _one(total: SourceLedger, in_memory: int, spooled: int) -> dict[str, Any]:
+    outcomes = total.delivered + spooled + in_memory + total.refused + sum(total.dropped.values())
+    payloads = total.decoded + total.ignored + total.dead_lettered
+    return {
+        "payloads": {
+            "received": total.received,
+            "decoded": total.decoded,
+            "ignored": total.ignored,
+            "dead_lettered": total.dead_lettered,
+        },
+        "readings": {
+            "made": total.made,
+            "delivered": total.delivered,
+            "spooled": spooled,
+            "in_memory": in_memory,
+            "refused": total.refused,
+            "dropped": dict(total.dropped),
+        },
+        "dead_letters_dropped": total.dead_letters_dropped,
+        "balanced": total.received == payloads and total.made == outcomes,
+    }

@@ -1,0 +1,61 @@
+"""From the tables `[sources.NAME]` to sources that are ready to run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from devices import registry
+from devices.errors import SettingError
+from devices.settings import convert
+from devices.source import Source
+from gateway.config import ConfigError, GatewayConfig, SourceKeys
+
+
+class SourceSpec(NamedTuple):
+    """A source and what the gateway itself does with it.
+
+    Attributes:
+        source: the source.
+        stand_in: yields simulated readings under its name while it is away; None: nothing does.
+        stand_in_after: seconds it must be away before.
+        devices: shell patterns of the device names it may bring; none: all.
+    """
+
+    source: Source
+    stand_in: Source | None = None
+    stand_in_after: float = 5.0
+    devices: Sequence[str] = ()
+
+
+def open_sources(config: GatewayConfig, path: Path, gateway: str) -> list[SourceSpec]:
+    """Make every configured source; touches no port and no network. `path` is the file, for messages.
+
+    Raises:
+        ConfigError: a setting of a source is wrong, or there is no source.
+    """
+    if not config.sources:
+        raise ConfigError(f"{path}: sources: there is none; add a table such as [sources.line-1]")
+    try:
+        return [_open(name, table, gateway) for name, table in config.sources.items()]
+    except SettingError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _open(name: str, table: dict[str, Any], gateway: str) -> SourceSpec:
+    common = [field.encode_name for field in msgspec.structs.fields(SourceKeys) if field.name != "kind"]
+    if "kind" not in table:
+        raise SettingError(f"sources.{name}.kind", f"is required; allowed: {', '.join(registry.KINDS)}")
+    keys = convert(
+        {key: value for key, value in table.items() if key in (*common, "kind")},
+        SourceKeys,
+        f"sources.{name}",
+    )
+    own = {key: value for key, value in table.items() if key not in common}
+    source = registry.open_source(name, own, gateway, also=common)
+    stand_in = None
+    if keys.fallback == "simulator":
+        table_of_stand_in = {**keys.simulator, "kind": "simulator"}
+        stand_in = registry.open_source(name, table_of_stand_in, gateway, key=f"sources.{name}.simulator")
+    return SourceSpec(source, stand_in, keys.fallback_after, keys.devices)

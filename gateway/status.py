@@ -1,0 +1,166 @@
+"""What `gatewayctl status` shows: health and why, each source, the spool, Kafka, and the ledger."""
+
+import os
+import time
+from collections import deque
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+from gateway.config import GatewayConfig
+from gateway.feed import Feed
+from gateway.forward import Forward
+from gateway.ingest import Ingest
+from gateway.intake import SourceIntake
+from gateway.kafka.sink import KafkaSink
+from gateway.ledger import Ledger
+from gateway.spool import MemorySpool
+
+WINDOW: Final = 10
+"""Seconds over which rates are taken."""
+
+RECENT: Final = 60.0
+"""Seconds for which a dropped reading keeps the gateway unhealthy."""
+
+Health = Literal["healthy", "degraded", "down"]
+
+
+class Status:
+    """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread."""
+
+    def __init__(
+        self, config: GatewayConfig, gateway: str, ledger: Ledger, ingest: Ingest, spool: MemorySpool
+    ) -> None:
+        self._config = config
+        self._gateway = gateway
+        self._ledger = ledger
+        self._ingest = ingest
+        self._spool = spool
+        self._started = time.monotonic()
+        self._started_at = time.time_ns()
+        self._samples: deque[tuple[float, dict[str, tuple[int, int]]]] = deque(maxlen=WINDOW + 1)
+        self._dropped = 0
+        self._dropped_at = -RECENT
+
+    def tick(self) -> None:
+        """Note the totals of this second, for the rates."""
+        totals = {name: (one.made, one.delivered) for name, one in self._ledger.sources.items()}
+        self._samples.append((time.monotonic(), totals))
+        dropped = sum(sum(one.dropped.values()) for one in self._ledger.sources.values())
+        if dropped > self._dropped:
+            self._dropped, self._dropped_at = dropped, time.monotonic()
+
+    def report(self, forward: Forward, sink: KafkaSink) -> dict[str, Any]:
+        """Everything, as plain data. Its keys are the contract of `gatewayctl status --json` (docs/status.md)."""
+        now = time.monotonic()
+        pairs = list(zip(self._ingest.feeds, self._ingest.intakes, strict=True))
+        sources = [self._source(feed, intake, now) for feed, intake in pairs]
+        spool = self._spool_report(sources)
+        kafka = self._kafka_report(forward, sink, now)
+        ledger = self._ledger_report()
+        health, reasons = self._judge(sources, spool, kafka, ledger, now)
+        return {
+            "health": health,
+            "reasons": reasons,
+            "gateway": {
+                "id": self._gateway,
+                "version": version("iot-edge-gateway"),
+                "pid": os.getpid(),
+                "started": self._started_at,
+                "uptime_s": round(now - self._started, 1),
+            },
+            "sources": sources,
+            "spool": spool,
+            "kafka": kafka,
+            "ledger": ledger,
+        }
+
+    def _rate(self, name: str, which: int) -> float:
+        """Readings per second of a source: made (0) or delivered (1)."""
+        if len(self._samples) < 2:  # noqa: PLR2004 - a rate needs two points
+            return 0.0
+        (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
+        change = last.get(name, (0, 0))[which] - first.get(name, (0, 0))[which]
+        return round(change / (last_time - first_time), 1)
+
+    def _source(self, feed: Feed, intake: SourceIntake, now: float) -> dict[str, Any]:
+        name = feed.source.name
+        age = round(now - intake.last_reading, 1) if intake.last_reading else None
+        quiet = now - max(intake.last_reading, feed.since)
+        return {
+            "name": name,
+            "kind": self._config.sources[name]["kind"],
+            "state": feed.state,
+            "for_s": round(now - feed.since, 1),
+            "trouble": feed.trouble,
+            "standing_in": feed.standing_in,
+            "silent": feed.state == "connected" and quiet > self._config.health.silent_after,
+            "readings_per_s": self._rate(name, 0),
+            "last_reading_age_s": age,
+        }
+
+    def _spool_report(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
+        depth = self._spool.depth()
+        inflow = sum(source["readings_per_s"] for source in sources)
+        each = depth.size / depth.readings if depth.readings else 400.0
+        room = max(0, depth.capacity - depth.size)
+        return {
+            "readings": depth.readings,
+            "dead_letters": depth.letters,
+            "bytes": depth.size,
+            "capacity_bytes": depth.capacity,
+            "oldest_age_s": round((time.time_ns() - depth.oldest) / 1e9, 1) if depth.oldest else None,
+            "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,
+            "when_full": self._config.spool.when_full,
+        }
+
+    def _kafka_report(self, forward: Forward, sink: KafkaSink, now: float) -> dict[str, Any]:
+        link = sink.link
+        names = self._ledger.sources
+        return {
+            "bootstrap_servers": self._config.kafka.bootstrap_servers,
+            "reachable": link.reachable,
+            "for_s": round(now - link.since, 1),
+            "trouble": link.trouble,
+            "delivered_per_s": round(sum(self._rate(name, 1) for name in names), 1),
+            "last_delivery_age_s": round(now - forward.last_delivery, 1) if forward.last_delivery else None,
+        }
+
+    def _ledger_report(self) -> dict[str, Any]:
+        in_memory = self._ingest.in_batch()
+        for name, count in self._spool.depth().by_source.items():
+            in_memory[name] = in_memory.get(name, 0) + count
+        return self._ledger.snapshot(in_memory, {})
+
+    def _judge(
+        self,
+        sources: list[dict[str, Any]],
+        spool: dict[str, Any],
+        kafka: dict[str, Any],
+        ledger: dict[str, Any],
+        now: float,
+    ) -> tuple[Health, list[str]]:
+        """Health means data: down if nothing comes in or readings are being lost, degraded if something is amiss."""
+        down: list[str] = []
+        amiss: list[str] = []
+        for source in sources:
+            if source["state"] in {"lost", "refused", "connecting"}:
+                stand_in = "; simulated readings stand in" if source["standing_in"] else ""
+                why = source["trouble"] or "not connected yet"
+                amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
+            elif source["silent"]:
+                amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
+        flowing = [
+            s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"
+        ]
+        if not flowing:
+            down.append("no source yields readings")
+        if kafka["reachable"] is False:
+            lasts = f"; room for {spool['lasts_s']} s more" if spool["lasts_s"] is not None else ""
+            amiss.append(f"Kafka is unreachable, readings are kept: {kafka['trouble']}{lasts}")
+        elif kafka["reachable"] is None:
+            amiss.append("Kafka has not answered yet")
+        if now - self._dropped_at < RECENT:
+            down.append(f"readings were dropped in the last minute: the spool is full ({spool['when_full']})")
+        if not ledger["balanced"]:
+            amiss.append("the ledger does not balance: please report this with `gatewayctl status --json`")
+        return ("down" if down else "degraded" if amiss else "healthy"), down + amiss

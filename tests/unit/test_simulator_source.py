@@ -1,0 +1,153 @@
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devices import registry
+from devices.errors import SettingError, SourceEnded, SourceRefused
+from devices.reading import Quality, Reading
+from devices.simulator import Settings, open_source, source
+from devices.simulator.plant import NANO
+
+
+class Collected:
+    """An intake that keeps the readings of each call, and counts what a simulator has no business with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Sequence[Reading]] = []
+        self.links = 0
+        self.others: list[Any] = []
+
+    def readings(self, readings: Sequence[Reading], receipt: Any = None) -> None:
+        self.calls.append(readings)
+        if receipt is not None:
+            self.others.append(receipt)
+
+    def payload(self, *arguments: Any) -> None:
+        self.others.append(arguments)
+
+    def reject(self, *arguments: Any) -> None:
+        self.others.append(arguments)
+
+    def connected(self) -> None:
+        self.links += 1
+
+    def all(self) -> list[Reading]:
+        return [reading for call in self.calls for reading in call]
+
+
+def run_to_the_end(settings: Settings, name: str = "twin") -> Collected:
+    intake = Collected()
+
+    async def run() -> None:
+        simulator = open_source(name, settings)
+        with pytest.raises(SourceEnded, match="all"):
+            await simulator.run(intake)
+        await simulator.close()
+        await simulator.close()
+
+    asyncio.run(run())
+    return intake
+
+
+def test_a_tick_is_one_call_with_all_sensors_under_the_name_of_the_source() -> None:
+    intake = run_to_the_end(Settings(devices=2, interval=0, total=12), name="boiler-line")
+
+    assert intake.links == 1
+    assert intake.others == []
+    assert [len(call) for call in intake.calls] == [6, 6]
+    assert [(r.device, r.sensor, r.unit) for r in intake.calls[0]] == [
+        (device, sensor, unit)
+        for device in ("sim-1", "sim-2")
+        for sensor, unit in (("temperature", "°C"), ("humidity", "%"), ("vibration", "mm/s"))
+    ]
+    for reading in intake.all():
+        assert reading.source == "boiler-line"
+        assert reading.quality == Quality.SIMULATED
+        assert reading.time <= reading.received
+
+
+def test_it_ends_after_exactly_its_total_with_times_that_rise() -> None:
+    intake = run_to_the_end(Settings(interval=0, total=10_000))
+
+    readings = intake.all()
+    assert len(readings) == 10_000
+    times = [call[0].time for call in intake.calls]
+    assert times == sorted(set(times))
+
+
+def test_an_endless_run_lets_others_have_the_loop() -> None:
+    intake = Collected()
+
+    async def run() -> None:
+        task = asyncio.create_task(open_source("twin", Settings(interval=0)).run(intake))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert 1 < len(intake.calls) <= 10
+
+
+def test_ticks_do_not_drift() -> None:
+    intake = run_to_the_end(Settings(devices=1, interval=0.02, total=30))
+
+    times = [call[0].time for call in intake.calls]
+    assert [time - times[0] for time in times] == [number * NANO // 50 for number in range(10)]
+
+
+def after(due: int, interval: int, clock: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(time, "time_ns", clock)
+    return asyncio.run(source._next(due, interval))
+
+
+def test_a_short_delay_is_caught_up_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert after(50 * NANO, NANO // 10, lambda: 51 * NANO, monkeypatch) == 50 * NANO + NANO // 10
+
+
+@pytest.mark.parametrize("now", [40 * NANO, 60 * NANO])
+def test_after_a_long_sleep_or_a_change_of_the_clock_it_starts_from_now(
+    now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert after(50 * NANO, NANO // 10, lambda: now, monkeypatch) == now
+
+
+def test_each_fault_becomes_a_line_of_the_truth_file(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    began = time.time_ns()
+    settings = Settings(
+        devices=1, interval=0.05, faults_per_hour=3600, faults=("level",), truth=str(truth), total=90
+    )
+
+    intake = run_to_the_end(settings)
+
+    lines = [json.loads(line) for line in truth.read_text(encoding="utf-8").splitlines()]
+    assert lines
+    for line in lines:
+        assert (line["source"], line["device"], line["kind"]) == ("twin", "sim-1", "level")
+        assert began + NANO <= line["start"] < line["end"]
+        assert any(r.time == line["start"] and r.sensor == line["sensor"] for r in intake.all())
+
+
+def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    simulator = open_source("twin", Settings(truth=str(tmp_path / "absent" / "truth.jsonl")))
+
+    with pytest.raises(
+        SourceRefused, match=r"`twin`.*truth\.jsonl: No such file or directory; make its folder"
+    ):
+        asyncio.run(simulator.run(Collected()))
+
+
+def test_a_fault_it_does_not_know_is_refused_by_name() -> None:
+    with pytest.raises(SettingError, match=r"sources\.twin\.faults\.0: 'melt' is not allowed"):
+        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, "pi-7")
+
+
+def test_the_registry_opens_it() -> None:
+    assert registry.open_source("twin", {"kind": "simulator"}, "pi-7").name == "twin"
