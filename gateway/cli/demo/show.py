@@ -57,6 +57,7 @@ def perform(length: float | None, view: View, stop: StopRequest) -> Report:
         detect = stack.enter_context(
             Process("gateway-detect", "gateway.detect.service", files.detect, folder)
         )
+        stack.callback(stop.refuse)  # what is entered last is left first
         show = _Show(view, score, follower, kafka, line, files, gatewayd, detect)
         show.start(stop)
         show.play(length, stop)
@@ -114,8 +115,9 @@ class _Show:
         self._until(self._all_judged, "gateway-detect did not read all that was delivered")
         self.detect.stop()
         self._until(lambda: not self.follower.behind(), "the embedded Kafka did not hand out all it has")
-        self.view.show(self.status, self.score)
-        return self.score.report(_final_ledger(self.gatewayd.log))
+        ledger = _final_ledger(self.gatewayd.log)
+        self.view.show({**self.status, "ledger": ledger}, self.score)
+        return self.score.report(ledger)
 
     def _connected(self) -> bool:
         self._ask()

@@ -35,9 +35,13 @@ class StopRequest:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
+    def refuse(self) -> None:
+        """From now on nobody is heard: what is being cleaned up must not be interrupted."""
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_IGN)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the interpreter's
         if self.made:
-            for one in _SIGNALS:
-                signal.signal(one, signal.SIG_IGN)  # what ends now must not be interrupted again
+            self.refuse()
             raise KeyboardInterrupt
         self.made = True

@@ -15,7 +15,8 @@ from gateway.cli.demo.score import Score
 
 _DRAW_EVERY: Final = 0.25
 _SAY_EVERY: Final = 5.0
-_SHOWN: Final = 8
+_SHOWN: Final = 4
+"""Rows of a table: all of it fits a terminal of 24 lines."""
 
 
 class View(Protocol):
@@ -118,44 +119,43 @@ def _picture(status: dict[str, Any], score: Score, elapsed: float) -> Iterator[R
 
 
 def _sources(status: dict[str, Any]) -> Table:
-    table = Table("source", "kind", "state", title="What flows", title_justify="left", expand=True)
+    table = _table("What flows", "source", "kind", "state")
     for heading in ("readings/s", "made", "delivered", "waiting"):
         table.add_column(heading, justify="right")
     for source in status["sources"]:
-        readings = status["ledger"]["sources"].get(source["name"], {}).get("readings", {})
+        readings = status["ledger"]["sources"][source["name"]]["readings"]
         table.add_row(
             source["name"],
             source["kind"],
             source["state"],
             f"{source['readings_per_s']:.1f}",
-            str(readings.get("made", 0)),
-            str(readings.get("delivered", 0)),
-            str(readings.get("in_memory", 0) + readings.get("spooled", 0)),
+            str(readings["made"]),
+            str(readings["delivered"]),
+            str(readings["in_memory"] + readings["spooled"]),
         )
     return table
 
 
 def _faults(score: Score) -> Table:
-    table = Table(
-        "device", "sensor", "what was made to go wrong", "", title="Faults injected", title_justify="left"
-    )
-    table.expand = True
+    table = _table("Faults injected", "device", "sensor", "what was made to go wrong", "")
     for fault in list(score.faults)[-_SHOWN:]:
-        found = Text("found", style="green") if fault.found_by else Text("not found yet", style="yellow")
+        found = Text("found", style="green") if fault.found_by else Text("not found", style="yellow")
         truth = fault.truth
         table.add_row(Text(truth.device), Text(truth.sensor), Text(truth.words), found)
     return table
 
 
 def _anomalies(score: Score) -> Table:
-    table = Table("time", "device", "sensor", "", "sentence", title="Anomalies", title_justify="left")
-    table.expand = True
+    table = _table("Anomalies found", "device", "sensor", "", "in one sentence")
     styles = {"raised": "red", "updated": "yellow", "cleared": "green"}
     for one in list(score.anomalies)[-_SHOWN:]:
-        at = time.strftime("%H:%M:%S", time.localtime(one.time / 1e9))
         event = Text(one.event, style=styles[one.event])
-        table.add_row(at, Text(one.device), Text(one.sensor), event, Text(one.sentence))
+        table.add_row(Text(one.device), Text(one.sensor), event, Text(one.sentence))
     return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    return Table(*headings, title=f"\n{title}", title_justify="left", box=None, expand=True)
 
 
 def _found(score: Score) -> str:
