@@ -43,7 +43,7 @@ def _number(value: float, beside: float) -> str:
     text = f"{value:.10g}"
     shown = float(text)
     same_side = (shown > beside, shown < beside) == (value > beside, value < beside)
-    return text if same_side else repr(value)
+    return text if same_side and math.isfinite(shown) else repr(value)
 
 
 def _with_unit(number: str, unit: str) -> str:
