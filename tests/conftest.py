@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["fixtures_kafka"]
+pytest_plugins = ["fixtures_kafka", "fixtures_mqtt"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -121,7 +121,12 @@ class Link:
         self._held.clear()
 
     def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
-        """Acknowledge messages, given as packet id and QoS, in their order, and send that in one go."""
+        """Acknowledge messages, given as packet id and QoS, in their order, and send that in one go.
+
+        Nothing happens once the connection is gone: the broker will send those messages again.
+        """
+        if self._fd < 0:
+            return
         ack = self._client.ack
         for mid, qos in messages:
             ack(mid, qos)
