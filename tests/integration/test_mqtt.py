@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -411,6 +413,29 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up_at_the_deadline() ->
         asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 100, b"\x20\x02\x00", b"\x20\x01\x00", b"\x90\x00", b""],
+)
+def test_a_server_that_speaks_no_mqtt_is_a_lost_source(version: Any, words: bytes) -> None:
+    async def scenario() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1000)
+            writer.write(words)
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(answer, mosquitto.HOST, 0)
+        port = server.sockets[0].getsockname()[1]
+        settings = Settings(mosquitto.HOST, ["a"], port=port, version=version)
+        async with server:
+            error = await failure_of(open_source("plant", settings, "gw"))
+        assert isinstance(error, SourceLost)
+        assert f"127.0.0.1:{port}" in str(error)
+
+    asyncio.run(scenario())
+
+
 def test_an_address_that_swallows_packets_never_stalls_the_loop() -> None:
     with socket.socket() as hole, socket.socket() as filler, socket.socket() as filler_2:
         hole.bind((mosquitto.HOST, 0))
@@ -516,3 +541,41 @@ def test_a_broker_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(broker
         assert "trusted" not in str(error)
 
     asyncio.run(scenario())
+
+
+def test_what_comes_in_one_tls_record_with_another_packet_is_not_left_lying(tmp_path: Path) -> None:
+    """No broker here puts two packets into one record, so a server that does stands in."""
+    mosquitto.certificates(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    hello, granted = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x01"
+    message = b"\x30\x0c\x00\x09plant/b/t1"
+
+    def serve(mute: socket.socket, over: threading.Event) -> None:
+        with context.wrap_socket(mute.accept()[0], server_side=True) as line:
+            line.recv(1000)
+            line.send(hello)
+            line.recv(1000)
+            line.send(granted + message)
+            over.wait(10)
+
+    async def scenario(port: int, over: threading.Event) -> None:
+        tls = Tls(ca=str(tmp_path / "ca.pem"))
+        settings = Settings(
+            mosquitto.HOST, ["plant/{device}/{sensor}"], port, "scalar", tls=tls, version="3.1.1"
+        )
+        source, intake = open_source("plant", settings, "gw"), RecordingIntake()
+        async with taking(source, intake):
+            await until(lambda: intake.taken, "the message behind the SUBACK", 3)
+        over.set()
+        await source.close()
+
+    over = threading.Event()
+    with socket.create_server((mosquitto.HOST, 0)) as mute:
+        server = threading.Thread(target=serve, args=(mute, over))
+        server.start()
+        try:
+            asyncio.run(scenario(mute.getsockname()[1], over))
+        finally:
+            over.set()
+            server.join(10)
