@@ -48,8 +48,8 @@ class Settings(Port, frozen=True, forbid_unknown_fields=True):
     max_frame: Annotated[int, Meta(ge=1, le=1_048_576)] = MAX_FRAME
 
 
-def open_source(name: str, settings: Settings) -> "SerialPort":
-    """Make the source. Touches no port and no network.
+def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort":  # noqa: ARG001 - asked of all kinds
+    """See devices.registry. A serial line does not hear who reads it.
 
     Raises:
         SettingError: a port, name or decoder that cannot be.

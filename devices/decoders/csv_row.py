@@ -82,7 +82,7 @@ def _cells(text: str, delimiter: str) -> Iterator[list[str]]:
                 yield stripped
     except csv.Error:
         raise DecodeError(
-            "not rows of cells: a quote that does not end, text behind a quoted cell, or a line end within one"
+            "not rows of cells: a quote that does not end, or text behind a quoted cell"
         ) from None
 
 

@@ -27,7 +27,7 @@ from devices.reading import NAME_LIMIT, Reading
 from devices.source import Origin
 
 DEPTH_LIMIT: Final = 16
-"""Deepest nesting. Real payloads stay below six."""
+"""Deepest nesting below the top. Real payloads stay below six."""
 
 NAMING: Final = frozenset({"device", "sensor", "unit"})
 """Keys whose words stay texts where a format has no types: a device `007` is not 7."""

@@ -27,7 +27,7 @@ def send_lines(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_tutorial_makes_a_port_whose_lines_become_readings() -> None:
     async def scenario(port: str) -> None:
-        source = open_source("line-1", {"kind": "serial", "port": port})
+        source = open_source("line-1", {"kind": "serial", "port": port}, "pi-7")
         intake = RecordingIntake()
         run = asyncio.create_task(source.run(intake))
         await until(lambda: len(intake.taken) >= 2, "two readings")

@@ -191,7 +191,7 @@ actions = st.lists(
 def test_the_ledger_balances_and_order_holds_whatever_happens(
     when_full: str, steps: list[tuple[str, int, bool]]
 ) -> None:
-    spool, ledger = spool_of(capacity=READING_BYTES * 20, when_full=when_full)  # type: ignore[arg-type]
+    spool, ledger = spool_of(capacity=READING_BYTES * 20, when_full=when_full)
     line = ledger.source("line")
     number = 0
     taken: list[Batch] = []

@@ -1,0 +1,51 @@
+"""Numbers, units and durations as a sentence shows them: rounded for the eye, never so that it becomes untrue."""
+
+import math
+from typing import Final
+
+_SECOND: Final = 1_000_000_000
+_UNIT_LIMIT: Final = 32
+
+
+def quantity(value: float, unit: str, beside: float = math.nan) -> str:
+    """`value` with its unit, with as many digits as keep it on its own side of the number `beside` it."""
+    return _with_unit(_number(value, beside), unit)
+
+
+def spread(mean: float, scale: float, unit: str) -> str:
+    """`21.03 ± 0.40 °C`: two digits of the scale, and the mean to the same place."""
+    place = 1 - math.floor(math.log10(scale))
+    if abs(mean) < 1e15 and -12 <= place <= 12:  # noqa: PLR2004 - beyond, exponents read better
+        decimals = max(place, 0)
+        return _with_unit(f"{mean:.{decimals}f} ± {scale:.{decimals}f}", unit)
+    return _with_unit(f"{mean:.6g} ± {scale:.2g}", unit)
+
+
+def sigmas(score: float) -> str:
+    """`8.3 sigma`."""
+    return f"{score:.1f} sigma" if score < 1e6 else f"{score:.3g} sigma"  # noqa: PLR2004 - the same
+
+
+def duration(nanoseconds: int) -> str:
+    """`35 s`, `12 min`, `5 h`, `3 days`, rounded; the larger unit begins where two of it are full."""
+    seconds = nanoseconds / _SECOND
+    if seconds < 10:  # noqa: PLR2004 - below ten, tenths matter
+        return f"{seconds:.1f} s"
+    for unit, size, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < until:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def _number(value: float, beside: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.10g}"
+    shown = float(text)
+    same_side = (shown > beside, shown < beside) == (value > beside, value < beside)
+    return text if same_side and math.isfinite(shown) else repr(value)
+
+
+def _with_unit(number: str, unit: str) -> str:
+    """A unit comes from a device, so it is only shown if it looks like one."""
+    return f"{number} {unit}" if unit and len(unit) <= _UNIT_LIMIT and unit.isprintable() else number

@@ -1,0 +1,51 @@
+"""Readings for the tests of detection, and what is said of them."""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from devices.reading import type_of_value
+from gateway.detect.bank import Bank, Key
+from gateway.detect.config import DetectConfig
+from gateway.wire import VERSION, Anomaly, Reading
+
+SECOND = 1_000_000_000
+NOON = 1_767_355_200 * SECOND
+KEY = b"gw-1/boiler-7"
+
+
+def reading(  # noqa: PLR0913 - each is something that a test varies
+    value: type_of_value,
+    at: float = 0.0,
+    *,
+    seq: int = 1,
+    spool: str = "spool-1",
+    device: str = "boiler-7",
+    unit: str = "°C",
+    flags: tuple[str, ...] = (),
+) -> Reading:
+    """A reading of the temperature of boiler-7, `at` seconds after noon."""
+    time = NOON + round(at * SECOND)
+    return Reading(VERSION, "gw-1", spool, seq, "line", device, "temperature", time, time, value, unit, flags)
+
+
+def series(values: Iterable[type_of_value], interval: float = 1.0) -> list[Reading]:
+    """Readings of these values, `interval` seconds apart, numbered from 1."""
+    return [reading(value, place * interval, seq=place + 1) for place, value in enumerate(values)]
+
+
+def keyed(readings: Iterable[Reading]) -> list[tuple[Key, Reading]]:
+    return [(f"{one.gateway}/{one.device}".encode(), one) for one in readings]
+
+
+def said_of(readings: Iterable[Reading], config: DetectConfig) -> list[Anomaly]:
+    """All that a new bank says of them."""
+    return [anomaly for _, anomaly in Bank(config).judge(keyed(readings))]
+
+
+def noise(count: int, seed: int = 1, mean: float = 21.0, sigma: float = 0.4) -> list[float]:
+    generator = random.Random(seed)
+    return [generator.gauss(mean, sigma) for _ in range(count)]
+
+
+def sentences(anomalies: Sequence[Anomaly]) -> list[tuple[str, str]]:
+    return [(one.event, one.sentence) for one in anomalies]

@@ -1,0 +1,181 @@
+import pytest
+from detecting import KEY, keyed, noise, reading, said_of, series
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices.reading import type_of_value
+from gateway.detect.bank import Bank, Counts
+from gateway.detect.config import DetectConfig, Limit, Spike
+from gateway.wire import Anomaly, Reading, decode_anomaly, encode_anomaly
+
+CONFIG = DetectConfig(limits=(Limit("temperature", low=5.0, high=80.0),), spike=Spike(warm_up=10))
+LIMIT_ONLY = DetectConfig(limits=CONFIG.limits, spike=Spike(enabled=False))
+
+
+def counted(readings: list[Reading], config: DetectConfig = LIMIT_ONLY) -> tuple[Counts, list[Anomaly]]:
+    bank = Bank(config)
+    said = [anomaly for _, anomaly in bank.judge(keyed(readings))]
+    return bank.counts, said
+
+
+@pytest.mark.parametrize("value", [True, False, "error", "82", float("nan"), float("inf"), 10**400])
+def test_what_is_no_number_is_counted_and_touches_nothing(value: type_of_value) -> None:
+    counts, said = counted(series([20.0, value, 21.0]))
+
+    assert said == []
+    assert (counts.judged, counts.not_numeric) == (2, 1)
+
+
+def test_what_the_broker_retained_is_counted_and_touches_nothing() -> None:
+    counts, said = counted([reading(99.0, flags=("retained",))])
+
+    assert said == []
+    assert counts == Counts(retained=1)
+
+
+def test_a_reading_read_again_is_counted_and_touches_nothing() -> None:
+    readings = series([20.0, 99.0, 20.0])
+
+    counts, said = counted([*readings, *readings])
+
+    assert [one.event for one in said] == ["raised", "cleared"]
+    assert (counts.judged, counts.repeated) == (3, 3)
+
+
+def test_the_same_time_under_a_new_number_is_a_repeat() -> None:
+    counts, _ = counted([reading(20.0, 1.0, seq=1), reading(20.0, 1.0, seq=2)])
+
+    assert (counts.judged, counts.repeated) == (1, 1)
+
+
+def test_a_late_reading_is_counted_and_touches_nothing() -> None:
+    counts, said = counted(
+        [reading(20.0, 10.0, seq=1), reading(99.0, 5.0, seq=2), reading(20.0, 11.0, seq=3)]
+    )
+
+    assert said == []
+    assert (counts.judged, counts.late) == (2, 1)
+
+
+def test_a_clock_set_back_does_not_silence_a_sensor_for_good() -> None:
+    ahead = [reading(20.0, 1e9, seq=1)]
+    after = [reading(99.0, at, seq=at + 2) for at in range(20)]
+
+    counts, said = counted([*ahead, *after])
+
+    assert [one.event for one in said] == ["raised"]
+    assert (counts.judged, counts.late) == (12, 9)
+
+
+def test_stragglers_between_the_others_never_look_like_a_clock_set_back() -> None:
+    readings = [
+        one
+        for place in range(50)
+        for one in (
+            reading(20.0, 1000.0 + place, seq=2 * place + 1),
+            reading(99.0, float(place), seq=2 * place + 2),
+        )
+    ]
+
+    counts, said = counted(readings)
+
+    assert said == []
+    assert (counts.judged, counts.late) == (50, 50)
+
+
+def test_a_number_below_the_last_one_counts_if_the_spool_is_another() -> None:
+    counts, _ = counted([reading(20.0, 1.0, seq=900), reading(20.0, 2.0, seq=1, spool="spool-2")])
+
+    assert counts.judged == 2
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 201])
+def test_names_that_no_gateway_sends_are_counted(name: str) -> None:
+    counts, said = counted([reading(99.0, device=name)])
+
+    assert said == []
+    assert counts == Counts(unnamed=1)
+
+
+def test_sensors_of_two_devices_do_not_meet() -> None:
+    readings = [reading(99.0, 1.0, seq=1), reading(20.0, 1.0, seq=2, device="boiler-8")]
+
+    _, said = counted(readings)
+
+    assert [(one.event, one.device) for one in said] == [("raised", "boiler-7")]
+
+
+def test_an_anomaly_has_the_key_of_its_reading() -> None:
+    ((key, anomaly),) = Bank(LIMIT_ONLY).judge([(KEY, reading(99.0))])
+
+    assert key == KEY
+    assert decode_anomaly(encode_anomaly(anomaly)) == anomaly
+
+
+def test_without_room_the_sensor_unheard_of_for_longest_is_forgotten_and_its_anomaly_cleared() -> None:
+    config = DetectConfig(limits=CONFIG.limits, spike=CONFIG.spike, max_sensors=2)
+    bank = Bank(config)
+    readings = [reading(99.0, at, seq=at + 1, device=f"d{at}") for at in range(2)]
+    readings += [reading(99.5, 2, seq=3, device="d0"), reading(20.0, 3, seq=4, device="d2")]
+
+    said = [anomaly for _, anomaly in bank.judge(keyed(readings))]
+
+    assert [(one.event, one.device) for one in said] == [
+        ("raised", "d0"),
+        ("raised", "d1"),
+        ("cleared", "d1"),
+    ]
+    assert said[1].id == said[2].id
+    assert said[2].sentence == (
+        "no longer watched, 0.0 s after it was raised: more than 2 sensors report, "
+        "and this one has been silent for longest"
+    )
+    assert (bank.sensors, bank.open, bank.counts.forgotten) == (2, 1, 1)
+
+
+values = st.lists(
+    st.one_of(
+        st.floats(0, 100), st.floats(20, 22), st.sampled_from([21.0, 99.0, 4.0, True, "off", 850.0, 1e300])
+    ),
+    max_size=150,
+)
+
+
+@settings(max_examples=60)
+@given(values, st.data())
+def test_what_was_said_never_depends_on_what_comes_later_nor_on_batches(
+    values: list[type_of_value], data: st.DataObject
+) -> None:
+    readings = keyed(series([*noise(10), *values]))
+    cut = data.draw(st.integers(0, len(readings)))
+    whole = Bank(CONFIG).judge(readings)
+    bank = Bank(CONFIG)
+
+    before = bank.judge(readings[:cut])
+    assert before == whole[: len(before)]
+    assert before + bank.judge(readings[cut:]) == whole
+
+
+@settings(max_examples=60)
+@given(values)
+def test_each_anomaly_is_raised_once_and_first_and_cleared_at_most_once_and_last(
+    values: list[type_of_value],
+) -> None:
+    events: dict[str, list[str]] = {}
+    for one in said_of(series([*noise(10), *values]), CONFIG):
+        events.setdefault(one.id, []).append(one.event)
+
+    for story in events.values():
+        assert story[0] == "raised"
+        assert set(story[1:-1]) <= {"updated"}
+        assert story.count("raised") == 1
+
+
+@settings(max_examples=60)
+@given(values)
+def test_every_reading_is_counted_once(values: list[type_of_value]) -> None:
+    counts, said = counted(series(values), CONFIG)
+
+    lost = counts.not_numeric + counts.retained + counts.repeated + counts.late + counts.unnamed
+    assert counts.judged + lost == len(values)
+    assert counts.raised + counts.updated + counts.cleared == len(said)
