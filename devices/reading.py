@@ -52,7 +52,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     quality: Quality = Quality.GOOD
 
 
-@functools.lru_cache(maxsize=4096)
 def is_name(text: str) -> bool:
     """Whether `text` can name a device or a sensor: printable, not blank, not too long."""
-    return 0 < len(text) <= NAME_LIMIT and text.isprintable() and not text.isspace()
+    return 0 < len(text) <= NAME_LIMIT and _is_printable(text)
+
+
+@functools.lru_cache(maxsize=4096)  # never asked for a long text: a cache of megabytes would be no gain
+def _is_printable(text: str) -> bool:
+    return text.isprintable() and not text.isspace()

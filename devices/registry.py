@@ -34,7 +34,7 @@ def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
 
 
 def open_source(
-    name: str, table: dict[str, Any], gateway: str, key: str = "", also: Sequence[str] = ()
+    name: str, table: dict[str, Any], gateway: str = "", key: str = "", also: Sequence[str] = ()
 ) -> Source:
     """Make the source that a TOML table describes. Touches no port and no network.
 

@@ -36,13 +36,12 @@ def _explain(
     error: msgspec.ValidationError, table: Any, kind: type, key: str, also: Sequence[str]
 ) -> SettingError:
     problem, _, at = str(error).partition(" - at `$")
-    path = at.removesuffix("`")
-    steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path)
+    steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", at.removesuffix("`"))
     where = ".".join(filter(None, [key, *(name or index for name, index in steps)]))
+    expected = _type_at(kind, [name for name, _ in steps])
     if unknown := _UNKNOWN.search(problem):
         field = unknown["field"]
-        allowed = _fields_at(kind, [name for name, _ in steps if name])
-        allowed = sorted([*allowed, *also]) if not steps else allowed
+        allowed = sorted([*_keys(expected), *(() if steps else also)])
         near = difflib.get_close_matches(field, allowed, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         return SettingError(
@@ -52,6 +51,8 @@ def _explain(
     if missing := _MISSING.search(problem):
         field = missing["field"]
         return SettingError(f"{where}.{field}" if where else field, "is required and missing")
+    if typing.get_origin(expected) is typing.Literal:
+        problem = f"allowed: {', '.join(sorted(repr(choice) for choice in typing.get_args(expected)))}"
     return SettingError(where, f"{_shown(table, steps, where)}is not allowed: {_lower(problem)}")
 
 
@@ -71,17 +72,22 @@ def _lower(problem: str) -> str:
     return problem[:1].lower() + problem[1:]
 
 
-def _fields_at(kind: type, names: list[str]) -> list[str]:
-    """Names of the keys allowed in the table at `names` below `kind`."""
+def _type_at(kind: Any, names: list[str]) -> Any:
+    """The type that a value at this path below `kind` should have; None if that cannot be told."""
     for name in names:
-        if not issubclass(kind, msgspec.Struct):
-            return []
-        field = next((f for f in msgspec.structs.fields(kind) if f.encode_name == name), None)
-        if field is None:
-            return []
-        options = [field.type, *typing.get_args(field.type)]
-        structs = [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
-        if not structs:
-            return []
-        kind = structs[0]
-    return sorted(f.encode_name for f in msgspec.structs.fields(kind))
+        if not name:  # an element of an array
+            kind = next(iter(typing.get_args(kind)), None)
+            continue
+        structs = [one for one in (kind, *typing.get_args(kind)) if _is_struct(one)]
+        fields = {f.encode_name: f.type for f in msgspec.structs.fields(structs[0])} if structs else {}
+        kind = fields.get(name)
+    return kind
+
+
+def _keys(kind: Any) -> list[str]:
+    structs = [one for one in (kind, *typing.get_args(kind)) if _is_struct(one)]
+    return [f.encode_name for f in msgspec.structs.fields(structs[0])] if structs else []
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

@@ -78,7 +78,9 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
     except FileNotFoundError:
         raise ControlError(f"no gatewayd at {path}: is it running? `systemctl status gateway`") from None
     except (OSError, TimeoutError) as error:
-        raise ControlError(f"gatewayd at {path} does not answer: {error}; `systemctl status gateway`") from None
+        raise ControlError(
+            f"gatewayd at {path} does not answer: {error}; `systemctl status gateway`"
+        ) from None
     try:
         response: dict[str, Any] = json.loads(answer)
     except ValueError:

@@ -32,9 +32,7 @@ class ControlServer:
         try:
             self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             await asyncio.to_thread(self._clear)
-            self._server = await asyncio.start_unix_server(
-                self._serve, str(self._path), limit=REQUEST_LIMIT
-            )
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=REQUEST_LIMIT)
             self._path.chmod(0o660)
         except OSError as error:
             raise ConfigError(

@@ -109,8 +109,8 @@ class Daemon:
         """Wait until Kafka has what is held, but no longer than DRAIN_DEADLINE."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_DEADLINE):
-                while not forward.done() and self._spool.depth().readings + self._spool.depth().letters:
-                    await asyncio.sleep(0.02)
+                empty = asyncio.ensure_future(self._spool.empty())
+                await asyncio.wait([forward, empty], return_when=asyncio.FIRST_COMPLETED)
 
     async def _tick(self) -> None:
         while True:

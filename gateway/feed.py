@@ -14,7 +14,7 @@ from devices.source import Intake, Source
 _log = structlog.get_logger()
 
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 2.0
 REFUSED_PAUSE: Final = 15.0
 """Seconds until a source is tried again: from FIRST_PAUSE, doubled up to LONGEST_PAUSE, each shortened by up to half
 at random so that a fleet does not knock in step; REFUSED_PAUSE where somebody has to change something."""

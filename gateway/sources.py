@@ -48,14 +48,14 @@ def _open(name: str, table: dict[str, Any], gateway: str) -> SourceSpec:
     if "kind" not in table:
         raise SettingError(f"sources.{name}.kind", f"is required; allowed: {', '.join(registry.KINDS)}")
     keys = convert(
-        {key: value for key, value in table.items() if key in (*common, "kind")}, SourceKeys, f"sources.{name}"
+        {key: value for key, value in table.items() if key in (*common, "kind")},
+        SourceKeys,
+        f"sources.{name}",
     )
     own = {key: value for key, value in table.items() if key not in common}
     source = registry.open_source(name, own, gateway, also=common)
     stand_in = None
     if keys.fallback == "simulator":
         table_of_stand_in = {**keys.simulator, "kind": "simulator"}
-        stand_in = registry.open_source(
-            name, table_of_stand_in, gateway, key=f"sources.{name}.simulator"
-        )
+        stand_in = registry.open_source(name, table_of_stand_in, gateway, key=f"sources.{name}.simulator")
     return SourceSpec(source, stand_in, keys.fallback_after, keys.devices)

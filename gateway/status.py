@@ -149,7 +149,9 @@ class Status:
                 amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
             elif source["silent"]:
                 amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
-        flowing = [s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"]
+        flowing = [
+            s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"
+        ]
         if not flowing:
             down.append("no source yields readings")
         if kafka["reachable"] is False:

@@ -25,7 +25,7 @@ class Plant:
     def __init__(
         self, source: str, settings: Settings, began: int, on_fault: Callable[[Truth], None]
     ) -> None:
-        names = [f"{settings.prefix}{number}" for number in range(1, settings.devices + 1)]
+        names = [f"{settings.prefix}{number}" for number in range(1, settings.count + 1)]
         self._source = source
         self._sensors = [sensor for name in names for sensor in sensors_of(name, settings.seed)]
         self._schedule = (

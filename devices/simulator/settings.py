@@ -12,7 +12,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[sources.NAME]` with `kind = "simulator"`: devices with a temperature, a humidity and a vibration each.
 
     Attributes:
-        devices: how many devices.
+        count: how many devices.
         prefix: their names are this and a number: sim-1, sim-2.
         interval: seconds between two readings of a sensor; 0: as fast as they are taken.
         seed: the same seed gives the same values at the same times; another seed, others.
@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         total: readings after which the source has ended; 0: never.
     """
 
-    devices: Annotated[int, Meta(ge=1, le=1000)] = 3
+    count: Annotated[int, Meta(ge=1, le=1000)] = 3
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}$")] = "sim-"
     interval: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
     seed: int = 1

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 COMMANDS: Final = {
-    "status": ("gateway.cli.status", "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)"),
+    "status": (
+        "gateway.cli.status",
+        "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
+    ),
     "config": ("gateway.cli.config", "check a configuration file"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }

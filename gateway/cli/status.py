@@ -20,7 +20,9 @@ COLOURS: Final = {"healthy": "\x1b[32m", "degraded": "\x1b[33m", "down": "\x1b[3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("--json", action="store_true", help="print the whole status as one JSON object")
-    parser.add_argument("--socket", default="", help="control socket of the daemon (default: where it usually is)")
+    parser.add_argument(
+        "--socket", default="", help="control socket of the daemon (default: where it usually is)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +68,11 @@ def lines(status: dict[str, Any], *, colour: bool) -> Iterator[str]:
 def _way_out(status: dict[str, Any]) -> Iterator[str]:
     spool, kafka = status["spool"], status["kafka"]
     fill = 100 * spool["bytes"] / spool["capacity_bytes"]
-    lasts = f"lasts {span(spool['lasts_s'])} more at this rate" if spool["lasts_s"] is not None else "nothing comes in"
+    lasts = (
+        f"lasts {span(spool['lasts_s'])} more at this rate"
+        if spool["lasts_s"] is not None
+        else "nothing comes in"
+    )
     yield f"spool  {spool['readings']} readings, {fill:.1f} % full, {lasts}, then {spool['when_full']}"
     reach = {True: "reachable", False: "UNREACHABLE", None: "not asked yet"}[kafka["reachable"]]
     age = kafka["last_delivery_age_s"]

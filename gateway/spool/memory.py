@@ -55,6 +55,8 @@ class MemorySpool:
         self._size = 0
         self._letter_size = 0
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
 
     def append(self, batch: Batch) -> None:
         """Take a batch, in memory only. Makes room by the drop policy; never raises for lack of it."""
@@ -69,10 +71,15 @@ class MemorySpool:
         self._size += batch.size
         self._letter_size += batch.letter_size
         self._filled.set()
+        self._emptied.clear()
 
     async def wait(self) -> None:
         """Return when there is a batch to read. Cancelling is safe."""
         await self._filled.wait()
+
+    async def empty(self) -> None:
+        """Return when nothing is left. Cancelling is safe."""
+        await self._emptied.wait()
 
     def read(self, limit: int) -> list[Batch]:
         """The oldest batches, up to `limit` items in all (but at least one batch); they stay until commit().
@@ -102,6 +109,7 @@ class MemorySpool:
             batch.settle()
         if not self._batches:
             self._filled.clear()
+            self._emptied.set()
 
     def depth(self) -> Depth:
         """How full it is now. Costs time in proportion to the batches held, not to the readings."""

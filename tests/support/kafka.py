@@ -198,7 +198,7 @@ def jars_folder() -> Path:
 def missing() -> str:
     """What stands in the way of starting a Kafka here and the command that helps; empty if nothing."""
     if shutil.which("java") is None:
-        return "java is not installed: apt-get install default-jre-headless"
+        return "java is not installed: sudo apt-get install default-jre-headless"
     if not any(jars_folder().glob("kafka_*.jar")):
         return f"no Kafka jars in {jars_folder()}: tests/support/fetch_kafka.sh"
     return ""

@@ -24,7 +24,7 @@ def run_plant(
     """What five slots of time show, by device, sensor and time, and what was wrong."""
     truths: list[Truth] = []
     settings = Settings(
-        devices=2, interval=TICK / NANO, seed=seed, faults=faults, faults_per_hour=faults_per_hour
+        count=2, interval=TICK / NANO, seed=seed, faults=faults, faults_per_hour=faults_per_hour
     )
     plant = Plant("twin", settings, BEGAN, truths.append)
     shown: Shown = {}

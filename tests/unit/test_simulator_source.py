@@ -55,7 +55,7 @@ def run_to_the_end(settings: Settings, name: str = "twin") -> Collected:
 
 
 def test_a_tick_is_one_call_with_all_sensors_under_the_name_of_the_source() -> None:
-    intake = run_to_the_end(Settings(devices=2, interval=0, total=12), name="boiler-line")
+    intake = run_to_the_end(Settings(count=2, interval=0, total=12), name="boiler-line")
 
     assert intake.links == 1
     assert intake.others == []
@@ -96,7 +96,7 @@ def test_an_endless_run_lets_others_have_the_loop() -> None:
 
 
 def test_ticks_do_not_drift() -> None:
-    intake = run_to_the_end(Settings(devices=1, interval=0.02, total=30))
+    intake = run_to_the_end(Settings(count=1, interval=0.02, total=30))
 
     times = [call[0].time for call in intake.calls]
     assert [time - times[0] for time in times] == [number * NANO // 50 for number in range(10)]
@@ -122,7 +122,7 @@ def test_each_fault_becomes_a_line_of_the_truth_file(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     began = time.time_ns()
     settings = Settings(
-        devices=1, interval=0.05, faults_per_hour=3600, faults=("level",), truth=str(truth), total=90
+        count=1, interval=0.05, faults_per_hour=3600, faults=("level",), truth=str(truth), total=90
     )
 
     intake = run_to_the_end(settings)
@@ -146,8 +146,8 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_fault_it_does_not_know_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match=r"sources\.twin\.faults\.0: 'melt' is not allowed"):
-        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]})
+        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, "pi-7")
 
 
 def test_the_registry_opens_it() -> None:
-    assert registry.open_source("twin", {"kind": "simulator"}).name == "twin"
+    assert registry.open_source("twin", {"kind": "simulator"}, "pi-7").name == "twin"

@@ -1,0 +1,47 @@
+# Everything a person or CI does with a checkout. What a target needs it makes, by tools/setup; a second run is quick.
+
+PYTHON ?= python3
+export PYTHON
+# Debian keeps mosquitto where only root looks for programs.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# Folders too, so that a file that was deleted counts as a change.
+SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
+
+.PHONY: help demo test check bench clean servers
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: .venv/gateway ## watch sensor readings go into Kafka and anomalies come out; needs no Java, touches nothing else
+	.venv/bin/gatewayctl demo
+
+# Isolated, so that the tests meet the installed wheel and not the checkout they stand in.
+test: .venv/dev servers ## run all tests, on a real Kafka, a real mosquitto and real serial lines
+	.venv/bin/python -Im pytest
+
+check: .venv/dev ## run the linter, the formatter's check, the type checker and the check of the imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/dev servers ## measure rates, processor time, latency and memory
+	.venv/bin/python tests/bench/run.py
+
+clean: ## remove everything that these targets have made, the Kafka jars included
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Each stamp names what is complete: the environment, the gateway in it, the tools for tests and checks.
+.venv/made:
+	@tools/setup environment
+
+.venv/gateway: .venv/made $(SOURCES)
+	@tools/setup gateway
+
+.venv/dev: pyproject.toml | .venv/gateway
+	@tools/setup dev
+
+servers:
+	@tools/setup servers

@@ -1,0 +1,301 @@
+"""One connection to a broker: paho-mqtt driven from the asyncio loop by its calls for external loops.
+
+Measured ways of paho 2.2 that shape this file:
+
+- `connect()` blocks for as long as DNS, TCP and TLS take, so it runs in a thread. It only queues CONNECT: the session
+  is not touched before the loop writes.
+- `loop_read()` handles one packet at most and does not say whether it did, so progress is counted in `on_message`.
+- An exception that leaves a callback stops delivery for good, so none does.
+- paho holds a lock that is not reentrant while it is in a callback, and writing may need it: nothing writes in there.
+- A set `on_socket_register_write` keeps paho from writing at each ack(): acknowledgements wait for our flush.
+- One wake-up of the loop costs more than a message: after a message the socket is polled for a while, not awaited.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from devices.errors import SourceError, SourceLost
+from devices.mqtt import refusals
+from devices.mqtt.dial import in_thread, password, tls_context
+from devices.mqtt.settings import Settings
+from devices.mqtt.topics import Pattern
+
+if TYPE_CHECKING:
+    from paho.mqtt.reasoncodes import ReasonCode
+
+POLL: Final = 0.01
+"""Seconds between two looks at a socket that had messages at the last one; the most that a message waits."""
+
+DRAIN: Final = 256
+"""Messages taken in one go before everything else in the loop gets its turn: about 10 ms."""
+
+KEEPALIVE_CHECK: Final = 1.0
+"""Seconds between two calls of paho's keepalive."""
+
+GOODBYE: Final = 2.0
+"""Seconds that close() gives the broker to take the last acknowledgements."""
+
+PACKET_LIMIT: Final = 16 * 1024 * 1024
+"""What an MQTT 5 broker may send in one packet, in bytes. Far above max_payload, so that what is too large is seen,
+counted and kept as a dead letter, and not dropped by the broker without a word; but bounded."""
+
+T = TypeVar("T")
+
+
+class Link:
+    """One connection, used once: open(), then start(), then close() or drop().
+
+    Attributes:
+        ended: has a result once the connection is gone by itself: the error that says why.
+    """
+
+    def __init__(self, settings: Settings, client_id: str) -> None:
+        self._settings = settings
+        self._v5 = settings.version in (5, "5")
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[SourceError] = self._loop.create_future()
+        self._greeting: asyncio.Future[ReasonCode] = self._loop.create_future()
+        self._grants: asyncio.Future[Iterable[ReasonCode]] = self._loop.create_future()
+        self._held: list[MQTTMessage] = []
+        self._take: Callable[[MQTTMessage], None] = self._held.append
+        self._taken = 0
+        self._fd = -1
+        self._awaiting_input = self._awaiting_room = self._draining = self._stopped = False
+        self._next_look: asyncio.Handle | None = None
+        self._next_check: asyncio.Handle | None = None
+        self._client = self._make_client(client_id)
+
+    def _make_client(self, client_id: str) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=None if self._v5 else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.on_connect = lambda _client, _data, _flags, code, _properties: _settle(self._greeting, code)
+        client.on_subscribe = lambda _client, _data, _mid, codes, _properties: _settle(self._grants, codes)
+        client.on_message = self._on_message
+        client.on_disconnect = lambda _client, _data, flags, code, _properties: _settle(
+            self.ended,
+            refusals.connection_ended(code, self._settings, by_broker=flags.is_disconnect_packet_from_server),
+        )
+        client.on_socket_close = lambda _client, _data, _socket: self._detach()
+        client.on_socket_register_write = lambda _client, _data, _socket: None
+        return client
+
+    # Life
+
+    async def open(self, patterns: list[Pattern], deadline: float) -> None:
+        """Connect and subscribe, within `deadline` seconds. Messages are held back until start().
+
+        Raises:
+            SourceLost, SourceRefused: it did not come up; the link is closed.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                await self._negotiate(patterns)
+        except BaseException as error:
+            self.drop()
+            if isinstance(error, OSError | ValueError):  # a TimeoutError is an OSError
+                raise refusals.connect_failed(error, self._settings) from error
+            raise
+
+    def start(self, take: Callable[[MQTTMessage], None]) -> None:
+        """Hand every message to `take`, which must not raise, beginning with those held back."""
+        self._take = take
+        for message in self._held:
+            take(message)
+        self._held.clear()
+
+    def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
+        """Acknowledge messages, given as packet id and QoS, in their order, and send that in one go."""
+        ack = self._client.ack
+        for mid, qos in messages:
+            ack(mid, qos)
+        if not self._draining:
+            self._flush()
+
+    def stop_reading(self) -> None:
+        """Take nothing any more, but keep the connection for acknowledgements."""
+        self._stopped = True
+        self._await_input(on=False)
+        for timer in (self._next_look, self._next_check):
+            if timer:
+                timer.cancel()
+
+    async def close(self) -> None:
+        """Send what waits, say goodbye, and see the broker take it, within a short deadline. The session stays."""
+        self.stop_reading()
+        if self._fd < 0:
+            return
+        # Closing a socket with unread input resets it, and a reset can overtake the acknowledgements. So a second
+        # descriptor stays open while paho closes its own, and is read until the broker has seen our goodbye and closes.
+        with socket.socket(fileno=os.dup(self._fd)) as line, contextlib.suppress(OSError):
+            line.setblocking(False)
+            async with asyncio.timeout(GOODBYE):
+                self._client.disconnect()
+                self._flush()
+                while self._fd >= 0:  # noqa: ASYNC110 - paho says so in no other way
+                    await asyncio.sleep(POLL)
+                line.shutdown(socket.SHUT_WR)
+                while await self._loop.sock_recv(line, 65_536):
+                    pass
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the connection at once, without goodbye."""
+        self.stop_reading()
+        self._detach()
+        if sock := self._client.socket():
+            sock.close()
+
+    # Coming up
+
+    def _connect(self) -> None:
+        """Runs in a thread."""
+        settings, client = self._settings, self._client
+        if settings.username:
+            client.username_pw_set(settings.username, password(settings) or None)
+        if settings.tls:
+            client.tls_set_context(tls_context(settings.tls))
+        host, port = settings.address
+        if self._v5:
+            wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+            wishes.SessionExpiryInterval = settings.session_expiry
+            wishes.ReceiveMaximum = settings.receive_maximum
+            wishes.MaximumPacketSize = max(PACKET_LIMIT, 2 * settings.max_payload)
+            client.connect(host, port, settings.keepalive, clean_start=False, properties=wishes)
+        else:
+            client.connect(host, port, settings.keepalive)
+        if self._stopped:  # nobody waits for this thread any more
+            self.drop()
+
+    def _subscribe(self, patterns: list[Pattern]) -> None:
+        wanted: list[Any]
+        if self._v5:
+            # With a session that was kept, the retained messages are known already.
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+            wanted = [(pattern.filter, options) for pattern in patterns]
+        else:
+            wanted = [(pattern.filter, 1) for pattern in patterns]
+        self._client.subscribe(wanted)
+        self._flush()
+
+    async def _negotiate(self, patterns: list[Pattern]) -> None:
+        await in_thread(self._connect)
+        self._attach()
+        code = await self._first(self._greeting)
+        if code.is_failure:
+            raise refusals.connect_refused(code, self._settings)
+        self._subscribe(patterns)
+        for code, pattern in zip(await self._first(self._grants), patterns, strict=False):
+            if code.is_failure:
+                raise refusals.subscribe_refused(code, pattern.text, self._settings)
+
+    async def _first(self, answer: "asyncio.Future[T]") -> T:
+        """The answer, or the error that ended the connection before it came."""
+        await asyncio.wait((answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise self.ended.result()
+
+    # In the loop
+
+    def _attach(self) -> None:
+        sock = self._client.socket()
+        if not isinstance(sock, socket.socket):
+            return  # gone already: `ended` knows
+        self._fd = sock.fileno()
+        self._pending = sock.pending if isinstance(sock, ssl.SSLSocket) else _nothing
+        self._await_input(on=True)
+        self._check_keepalive()
+        self._flush()
+
+    def _detach(self) -> None:
+        """The descriptor is about to be closed."""
+        self._await_input(on=False)
+        self._await_room(on=False)
+        self._fd = -1
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._taken += 1
+        self._take(message)
+
+    def _read(self) -> None:
+        """Take what the socket has; then look again at once or after a while, or await more."""
+        loop_read, pending, before = self._client.loop_read, self._pending, self._taken
+        delay: float | None = 0.0
+        self._draining = True
+        try:
+            for _ in range(DRAIN):
+                seen = self._taken
+                loop_read()
+                if self._taken == seen and not pending():
+                    delay = POLL if seen != before else None
+                    break
+        except Exception as error:  # noqa: BLE001 - paho has lost its place in the stream
+            self._give_up(error)
+        finally:
+            self._draining = False
+        self._flush()
+        if self._stopped or self._fd < 0:
+            return
+        self._await_input(on=delay is None)
+        if delay is not None:
+            self._next_look = self._loop.call_later(delay, self._read)
+
+    def _give_up(self, error: Exception) -> None:
+        what = f"broker {refusals.where(self._settings)} sent what paho-mqtt cannot read ({type(error).__name__})"
+        _settle(self.ended, SourceLost(what))
+        self.drop()
+
+    def _flush(self) -> None:
+        client = self._client
+        if self._fd < 0 or not client.want_write():
+            return
+        client.loop_write()
+        self._await_room(on=client.want_write())
+
+    def _check_keepalive(self) -> None:
+        self._client.loop_misc()
+        self._flush()
+        if self._fd >= 0:
+            self._next_check = self._loop.call_later(KEEPALIVE_CHECK, self._check_keepalive)
+
+    def _await_input(self, *, on: bool) -> None:
+        if self._fd >= 0 and on != self._awaiting_input:
+            self._awaiting_input = on
+            if on:
+                self._loop.add_reader(self._fd, self._read)
+            else:
+                self._loop.remove_reader(self._fd)
+
+    def _await_room(self, *, on: bool) -> None:
+        if self._fd >= 0 and on != self._awaiting_room:
+            self._awaiting_room = on
+            if on:
+                self._loop.add_writer(self._fd, self._flush)
+            else:
+                self._loop.remove_writer(self._fd)
+
+
+def _settle(future: "asyncio.Future[T]", result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _nothing() -> int:
+    return 0

@@ -1,0 +1,88 @@
+"""What a broker's no, or a failed connect, means, and what to do about it: one plain sentence each."""
+
+import socket
+import ssl
+from typing import Final
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from devices.errors import SourceError, SourceLost, SourceRefused
+from devices.mqtt.settings import Settings
+
+_PASSING: Final = frozenset({128, 136, 137, 139, 151, 159})
+"""Reason codes that pass by themselves: unspecified, unavailable, busy, shutting down, quota, rate exceeded."""
+
+_ADVICE: Final = {
+    132: 'it does not speak this version of MQTT; try version = "3.1.1"',
+    133: "it does not like the client id; set client_id to one that it allows",
+    134: "wrong user name or password; check username and password_file",
+    135: "this user may not connect; check username and password_file, or the rights it has at the broker",
+    138: "this client is banned there; ask who runs the broker",
+}
+
+_TAKEN_OVER: Final = 142
+_SHARED_UNSUPPORTED: Final = 158
+
+
+def connect_refused(code: ReasonCode, settings: Settings) -> SourceError:
+    """The broker answered CONNECT with `code`."""
+    who = f"user {settings.username!r}" if settings.username else "a client without user name"
+    advice = _ADVICE.get(code.value, f"it says: {code.getName()}")
+    kind = SourceLost if code.value in _PASSING else SourceRefused
+    return kind(f"broker {where(settings)} refuses {who}: {advice}")
+
+
+def connection_ended(code: ReasonCode, settings: Settings, *, by_broker: bool) -> SourceError:
+    """The connection is gone: the broker said goodbye with `code`, or paho found it broken and made up `code`."""
+    at = f"broker {where(settings)}"
+    if not by_broker:
+        return SourceLost(f"the connection to {at} is gone")
+    if code.value == _TAKEN_OVER:
+        return SourceRefused(
+            f"{at}: another client connected with the client id of this one; give each gateway and source a "
+            "client_id of its own"
+        )
+    return SourceLost(f"{at} ended the connection; it says: {code.getName()}")
+
+
+def subscribe_refused(code: ReasonCode, pattern: str, settings: Settings) -> SourceError:
+    """The broker answered the subscription of `pattern` with `code`."""
+    who = f"user {settings.username!r}" if settings.username else "clients without user name"
+    advice = (
+        "it knows no shared subscriptions; drop $share/GROUP/ from the pattern"
+        if code.value == _SHARED_UNSUPPORTED
+        else f"allow {who} to read it at the broker, or correct the pattern"
+    )
+    return SourceRefused(f"broker {where(settings)} refuses the topic {pattern!r}: {advice}")
+
+
+def connect_failed(error: Exception, settings: Settings) -> SourceError:
+    """The connection did not come up because of `error`."""
+    at = f"broker {where(settings)}"
+    match error:
+        case ssl.SSLCertVerificationError():
+            return SourceRefused(
+                f"{at}: its certificate is not trusted ({error.verify_message}); set tls.ca to the authority that "
+                "signed it, and broker to the name in it"
+            )
+        case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
+            return SourceRefused(
+                f"{at}: no TLS connection ({error.reason or 'no cause given'}); is the port right?"
+            )
+        case ssl.SSLEOFError():
+            problem = "ended the connection during the TLS handshake; does this port speak TLS?"
+        case socket.gaierror():
+            problem = "has a name that no name server knows; check broker, and the network of this machine"
+        case TimeoutError():
+            problem = "does not answer; check address, port and firewall, and that it speaks MQTT there"
+        case ConnectionRefusedError():
+            problem = "refuses connections; is it running, and is the port right?"
+        case _:
+            problem = f"cannot be reached: {getattr(error, 'strerror', None) or error}"
+    return SourceLost(f"{at} {problem}")
+
+
+def where(settings: Settings) -> str:
+    """`host:port` of the broker."""
+    host, port = settings.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,87 @@
+"""What a person may set of an MQTT source."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Text = Annotated[str, Meta(min_length=1)]
+Decoder = str | dict[str, Any]
+
+PORT: Final = 1883
+TLS_PORT: Final = 8883
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`tls = { ... }`: PEM files, for what the system's certificate authorities do not cover.
+
+    Attributes:
+        ca: certificate of the authority that signed the broker's. Empty: the authorities that the system trusts.
+        cert, key: certificate and private key of this gateway, if the broker asks for them.
+    """
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One subscription with settings of its own.
+
+    Attributes:
+        pattern: the topics it takes; see devices.mqtt.topics.
+        decoder: reads its payloads. Empty: the decoder of the source.
+        device: names the device of payloads that name none. Empty: `{device}` of the pattern, else that of the source.
+        sensor: names the sensor of payloads that name none. Empty: `{sensor}` of the pattern, else nothing does.
+    """
+
+    pattern: Text
+    decoder: Decoder = ""
+    device: str = ""
+    sensor: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[sources.NAME]` with `kind = "mqtt"`.
+
+    Attributes:
+        broker: host name or address of the broker.
+        topics: what to subscribe to: patterns such as `plant/{device}/{sensor}`, or a table each.
+        port: TCP port; 0 is 1883, or 8883 with TLS.
+        decoder: reads the payloads: a name, or a table with its options.
+        device: names the device where neither topic nor payload does. Empty: the name of the source.
+        username: empty: anonymous.
+        password: in the clear; a password_file is better.
+        password_file: file that holds nothing but the password. A relative path is looked up in
+            $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
+        tls: encrypt, and check the broker's certificate.
+        version: of the protocol. 5 lets the gateway set its window; "3.1.1" takes half the CPU time.
+        client_id: names the session at the broker, so it must differ between all clients of a broker.
+            Empty: `GATEWAY:SOURCE`, from the gateway's id and the name of the source.
+        receive_maximum: messages the broker may send ahead of their acknowledgement (MQTT 5; with 3.1.1 the
+            broker's configuration decides).
+        session_expiry: seconds that the broker keeps the session of an absent gateway (MQTT 5; likewise).
+        keepalive: seconds of silence after which the connection is probed; after twice that it is given up.
+        max_payload: larger payloads are not decoded but become dead letters, in bytes.
+    """
+
+    broker: Text
+    topics: Annotated[list[Text | Topic], Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    decoder: Decoder = "json"
+    device: str = ""
+    username: str = ""
+    password: str = ""
+    password_file: str = ""
+    tls: bool | Tls = False
+    version: Literal[5, "5", "3.1.1"] = 5
+    client_id: str = ""
+    receive_maximum: Annotated[int, Meta(ge=1, le=65_535)] = 2000
+    session_expiry: Annotated[int, Meta(ge=1, le=4_294_967_295)] = 7 * 86_400
+    keepalive: Annotated[int, Meta(ge=2, le=3600)] = 20
+    max_payload: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)] = 256 * 1024
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to."""
+        return self.broker, self.port or (TLS_PORT if self.tls else PORT)

@@ -1,0 +1,185 @@
+"""The life of an MQTT source: link after link, receipts, and what is rejected."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from paho.mqtt.client import MQTTMessage
+
+from devices.decoders import make_decoder
+from devices.errors import DecodeError, SettingError
+from devices.mqtt.link import Link
+from devices.mqtt.settings import Settings, Topic
+from devices.mqtt.topics import DEVICE, SENSOR, TOPIC_LIMIT, Pattern, PatternError
+from devices.reading import Quality, Reading, is_name
+from devices.source import Decode, Intake, Origin
+
+DEADLINE: Final = 20.0
+"""Seconds from the first packet to the last SUBACK. paho waits 5 s for TCP and 5 s for TLS, per address."""
+
+KEPT: Final = 4096
+"""How much of a payload that is too large is handed to reject(), in bytes."""
+
+_QUALITY: Final = (
+    Quality.GOOD,
+    Quality.REDELIVERED,
+    Quality.RETAINED,
+    Quality.REDELIVERED | Quality.RETAINED,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Subscription(NamedTuple):
+    """A topic pattern, and what makes readings of its messages."""
+
+    pattern: Pattern
+    decode: Decode
+    device: str
+    sensor: str
+
+
+class Receipt(NamedTuple):
+    """Names a message to acknowledge: void unless its link is the present one."""
+
+    link: int
+    mid: int
+    qos: int
+
+
+def open_source(name: str, settings: Settings, gateway: str) -> "MqttSource":
+    """Make the source called `name`; see devices.registry.
+
+    Raises:
+        SettingError: settings that do not fit together, a pattern that is none, or a decoder that does not exist.
+    """
+    key = f"sources.{name}"
+    if (settings.password or settings.password_file) and not settings.username:
+        raise SettingError(f"{key}.username", "is missing; MQTT takes no password without it")
+    if settings.password and settings.password_file:
+        raise SettingError(f"{key}.password_file", "excludes password; keep one of them")
+    if not isinstance(settings.tls, bool) and settings.tls.key and not settings.tls.cert:
+        raise SettingError(f"{key}.tls.cert", "is missing; a key alone proves nothing")
+    if settings.device and not is_name(settings.device):
+        raise SettingError(f"{key}.device", "is no name; use 1 to 200 printable characters")
+    decode = make_decoder(settings.decoder, f"{key}.decoder")
+    subscriptions = []
+    for index, entry in enumerate(settings.topics):
+        topic = Topic(entry) if isinstance(entry, str) else entry
+        here = f"{key}.topics.{index}"
+        subscriptions.append(_subscription(topic, here, decode, settings.device or name))
+    return MqttSource(name, settings, subscriptions, settings.client_id or f"{gateway}:{name}")
+
+
+def _subscription(topic: Topic, key: str, decode: Decode, device: str) -> Subscription:
+    try:
+        pattern = Pattern(topic.pattern)
+    except PatternError as error:
+        raise SettingError(key, f"{topic.pattern!r} {error}") from None
+    for field, word, given in (("device", DEVICE, topic.device), ("sensor", SENSOR, topic.sensor)):
+        if given and pattern.names(word):
+            raise SettingError(f"{key}.{field}", f"excludes {word} in the pattern; keep one of them")
+        if given and not is_name(given):
+            raise SettingError(f"{key}.{field}", "is no name; use 1 to 200 printable characters")
+    if topic.decoder:
+        decode = make_decoder(topic.decoder, f"{key}.decoder")
+    return Subscription(pattern, decode, topic.device or device, topic.sensor)
+
+
+class MqttSource:
+    """A subscription at one broker. See devices.source.Source for what the methods promise."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        subscriptions: list[Subscription],
+        client_id: str,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.name = name
+        self.client_id = client_id
+        self._settings = settings
+        self._subscriptions = subscriptions
+        self._deadline = deadline
+        self._link: Link | None = None
+        self._links = 0
+        self._origin = functools.lru_cache(maxsize=4096)(self._find_origin)
+
+    async def run(self, intake: Intake) -> None:
+        """Connect, subscribe, and hand over messages until cancelled or lost. See devices.source.Source."""
+        if self._link:
+            self._link.drop()
+        self._links += 1
+        self._link = link = Link(self._settings, self.client_id)
+        await link.open([s.pattern for s in self._subscriptions], self._deadline)
+        try:
+            intake.connected()
+            link.start(functools.partial(self._take, intake, self._links))
+            error = await link.ended
+        finally:
+            link.stop_reading()
+        link.drop()
+        raise error
+
+    def safe(self, receipts: Sequence[Any]) -> None:
+        """Acknowledge to the broker what came over the present link; receipts of older ones are void."""
+        if self._link:
+            present = self._links
+            self._link.acknowledge(
+                [(mid, qos) for link, mid, qos in filter(None, receipts) if link == present]
+            )
+
+    async def close(self) -> None:
+        """Send the last acknowledgements and say goodbye; the broker keeps the session."""
+        link, self._link = self._link, None
+        if link:
+            await link.close()
+
+    def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        receipt = Receipt(link, message.mid, message.qos) if message.qos else None
+        try:
+            origin, refusal = self._place(message)
+            if len(payload) > self._settings.max_payload:
+                refusal = f"it is larger than max_payload, {self._settings.max_payload} bytes"
+            if refusal:
+                intake.reject(payload[:KEPT], origin, refusal, len(payload), receipt)
+            else:
+                intake.payload(payload, origin, receipt, _QUALITY[message.dup + 2 * message.retain])
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # A defect, as an intake promises not to raise. Left to itself it would end all delivery within paho, in
+            # silence. The message stays unacknowledged: the broker has it, and sends it again on the next connection.
+            _log.exception("a message could not be taken in")
+
+    def _place(self, message: MQTTMessage) -> tuple[Origin, str]:
+        """Origin of a message, and why it cannot be decoded, if so."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return Origin(self.name, "", self.name, "", _never), "its topic is no UTF-8 text"
+        if len(topic) > TOPIC_LIMIT:
+            place = topic[:TOPIC_LIMIT]
+            return Origin(
+                self.name, place, self.name, "", _never
+            ), f"its topic is longer than {TOPIC_LIMIT} characters"
+        return self._origin(topic)
+
+    def _find_origin(self, topic: str) -> tuple[Origin, str]:
+        for pattern, decode, device, sensor in self._subscriptions:
+            names = pattern.match(topic)
+            if names is None:
+                continue
+            for word, name in ((DEVICE, names.device), (SENSOR, names.sensor)):
+                if pattern.names(word) and not is_name(name):
+                    reason = f"the topic names no valid {word.strip('{}')}: 1 to 200 printable characters"
+                    return Origin(self.name, topic, self.name, "", _never), reason
+            return Origin(self.name, topic, names.device or device, names.sensor or sensor, decode), ""
+        reason = "its topic fits none of the configured ones: an earlier configuration subscribed to it"
+        return Origin(self.name, topic, self.name, "", _never), reason
+
+
+def _never(_payload: bytes, _origin: Origin, _received: int) -> list[Reading]:
+    """Decoder of what is rejected."""
+    raise DecodeError("the topic says that it must not be decoded")

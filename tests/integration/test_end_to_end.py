@@ -1,0 +1,243 @@
+"""The whole way, on a real mosquitto, a real pseudo-terminal and a real Kafka, through the gatewayd that is installed."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon import Daemon
+from fixtures_mqtt import StartBroker
+from kafka import KafkaServer
+from mosquitto import Mosquitto
+from pty_port import SerialLine
+from waiting import wait_until
+
+from gateway import wire
+
+READINGS = 10_000
+
+
+@pytest.fixture
+def broker(start_broker: StartBroker) -> Mosquitto:
+    """A broker with room for what the gateway has not yet read: mosquitto's own default drops beyond 1,000."""
+    return start_broker("max_queued_messages 0")
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[SerialLine]:
+    with SerialLine(tmp_path) as one:
+        yield one
+
+
+def serial(line: SerialLine, more: str = "") -> str:
+    return f'[sources.line]\nkind = "serial"\nport = "{line.name}"\n{more}\n'
+
+
+def mqtt(broker: Mosquitto, more: str = "") -> str:
+    return (
+        f'[sources.plant]\nkind = "mqtt"\nbroker = "127.0.0.1"\nport = {broker.port}\n'
+        f'topics = ["plant/{{device}}/{{sensor}}"]\n{more}\n'
+    )
+
+
+def readings(server: KafkaServer, topic: str = "readings") -> list[wire.Reading]:
+    """All readings in the topic; each record keyed by its device."""
+    records = server.read_all(topic)
+    found = [wire.decode_reading(record.value() or b"") for record in records]
+    for record, reading in zip(records, found, strict=True):
+        assert record.key() == f"pi-7/{reading.device}".encode()
+    return found
+
+
+def assert_each_once_in_order(found: list[wire.Reading], source: str, devices: int, each: int) -> None:
+    """The values of each device of this source are 0, 1, 2, ... in this order, and no reading came twice."""
+    mine = [reading for reading in found if reading.source == source]
+    by_device: dict[str, list[object]] = {}
+    for reading in mine:
+        by_device.setdefault(reading.device, []).append(reading.value)
+    assert len(by_device) == devices
+    for device, values in by_device.items():
+        assert values == list(range(each)), f"{device}: order, loss or repetition"
+
+
+def feed(line: SerialLine, first: int, end: int, devices: int = 4) -> None:
+    """Write numbered lines of several devices."""
+    for start in range(first, end, 100):
+        numbers = range(start, min(start + 100, end))
+        text = "".join(f"device=press-{n % devices} count={n // devices}\n" for n in numbers)
+        line.write(text.encode())
+
+
+def publish(broker: Mosquitto, first: int, end: int, devices: int = 4) -> None:
+    """Publish numbered values of several devices, in order per device."""
+    for device in range(devices):
+        numbers = [n // devices for n in range(first, end) if n % devices == device]
+        broker.publish(f"plant/boiler-{device}/count", *[str(number) for number in numbers])
+
+
+def test_ten_thousand_readings_of_each_source_arrive_once_and_in_order(
+    tmp_path: Path, own_kafka: KafkaServer, broker: Mosquitto, line: SerialLine
+) -> None:
+    simulator = f'[sources.sim]\nkind = "simulator"\ninterval = 0\ntotal = {READINGS}\n'
+    sources = serial(line) + mqtt(broker) + simulator
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, sources) as daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        writer = threading.Thread(target=feed, args=(line, 0, READINGS))
+        writer.start()
+        publish(broker, 0, READINGS)
+        writer.join()
+        for source in ("line", "plant", "sim"):
+            wait_until(lambda s=source: daemon.delivered(s) == READINGS, f"all readings of {source}", 60)  # type: ignore[misc]
+        daemon.stop()
+
+    found = readings(own_kafka)
+    assert Counter(reading.source for reading in found) == dict.fromkeys(["line", "plant", "sim"], READINGS)
+    assert_each_once_in_order(found, "line", 4, READINGS // 4)
+    assert_each_once_in_order(found, "plant", 4, READINGS // 4)
+    simulated = [reading for reading in found if reading.source == "sim"]
+    assert all(reading.flags == ("simulated",) for reading in simulated)
+    assert len({reading.seq for reading in found}) == 3 * READINGS
+    for device in {reading.device for reading in simulated}:
+        times = [reading.time for reading in simulated if reading.device == device]
+        assert times == sorted(times)
+
+
+def test_reading_resumes_by_itself_when_the_line_is_plugged_in_again(
+    tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
+) -> None:
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line)) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        feed(line, 0, 100)
+        line.write(b"device=press-0 count=99")  # in mid-line, and half a number at that
+        wait_until(lambda: daemon.delivered("line") == 100, "what was sent before")
+        line.hang_up()
+        wait_until(lambda: daemon.state("line") == "lost", "the loss to be noticed")
+        assert "no such port" in wait_until(
+            lambda: "no such port" in str(daemon.status()["reasons"]) and str(daemon.status()["reasons"]),
+            "the status to say so",
+        )
+        line.plug_in()
+        wait_until(lambda: daemon.state("line") == "connected", "the port again")
+        feed(line, 100, 200)
+        wait_until(lambda: daemon.delivered("line") == 200, "what was sent after")
+        daemon.stop()
+
+    assert_each_once_in_order(readings(own_kafka), "line", 4, 50)
+    [letter] = [wire.decode_dead_letter(r.value() or b"") for r in own_kafka.read_all("dead-letters")]
+    assert letter.payload == b"device=press-0 count=99"
+    assert "cut off in mid-line" in letter.reason
+
+
+def test_a_restarted_mosquitto_costs_nothing(
+    tmp_path: Path, own_kafka: KafkaServer, broker: Mosquitto
+) -> None:
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, mqtt(broker)) as daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        publish(broker, 0, 400)
+        wait_until(lambda: daemon.delivered("plant") == 400, "what was sent before")
+        broker.stop()
+        wait_until(lambda: daemon.state("plant") == "lost", "the loss to be noticed")
+        broker.start()
+        publish(broker, 400, 800)
+        wait_until(lambda: daemon.delivered("plant") == 800, "what was sent after")
+        daemon.stop()
+
+    assert_each_once_in_order(readings(own_kafka), "plant", 4, 200)
+
+
+@pytest.mark.timeout(180)
+def test_twenty_seconds_without_kafka_cost_nothing(
+    tmp_path: Path, own_kafka: KafkaServer, broker: Mosquitto, line: SerialLine
+) -> None:
+    sources = serial(line) + mqtt(broker)
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, sources) as daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        feed(line, 0, 100)
+        publish(broker, 0, 100)
+        wait_until(
+            lambda: daemon.delivered("line") == daemon.delivered("plant") == 100, "what was sent before"
+        )
+        own_kafka.stop()
+        outage = threading.Event()
+        threading.Timer(20.0, outage.set).start()
+        feed(line, 100, 500)
+        publish(broker, 100, 500)
+        wait_until(lambda: daemon.status()["kafka"]["reachable"] is False, "the outage to be noticed")
+        status = daemon.status()
+        assert status["health"] == "degraded"
+        assert "Kafka is unreachable, readings are kept" in str(status["reasons"])
+        assert outage.wait(30)
+        own_kafka.start()
+        wait_until(
+            lambda: daemon.delivered("line") == daemon.delivered("plant") == 500, "everything after it", 60
+        )
+        wait_until(lambda: daemon.status()["health"] == "healthy", "health again")
+        daemon.stop()
+
+    found = readings(own_kafka)
+    assert_each_once_in_order(found, "line", 4, 125)
+    assert_each_once_in_order(found, "plant", 4, 125)
+
+
+def test_sigterm_in_the_middle_loses_nothing_that_mqtt_had_sent(
+    tmp_path: Path, own_kafka: KafkaServer, broker: Mosquitto
+) -> None:
+    total = 8000
+    daemon = Daemon(tmp_path / "gw", own_kafka.bootstrap, mqtt(broker))
+    with daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        sender = threading.Thread(target=publish, args=(broker, 0, total))
+        sender.start()
+        wait_until(lambda: daemon.delivered("plant") > total // 10, "a part of it")
+        assert daemon.stop() < 15
+        sender.join()
+    before = len(own_kafka.read_all("readings"))
+    assert before < total, "the stop came too late to be in the middle"
+    with daemon:
+        wait_until(lambda: len({(r.device, r.value) for r in readings(own_kafka)}) == total, "the rest", 60)
+        daemon.stop()
+
+    found = readings(own_kafka)
+    again = [reading for reading in found if "redelivered" in reading.flags]
+    assert len(found) - total <= len(again), "a repetition before the spool is marked as such"
+    first_time = {(r.device, r.value): None for r in found}
+    for device in {reading.device for reading in found}:
+        values = [value for one, value in first_time if one == device]
+        assert values == sorted(values, key=float), "order holds per device"
+
+
+def test_a_gateway_that_starts_without_kafka_delivers_when_it_comes(
+    tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
+) -> None:
+    own_kafka.stop()
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line)) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port, though Kafka is away")
+        feed(line, 0, 100)
+        wait_until(lambda: daemon.ledger("line")["readings"]["in_memory"] == 100, "readings to be kept")
+        own_kafka.start()
+        wait_until(lambda: daemon.delivered("line") == 100, "the delivery", 60)
+        daemon.stop()
+
+    assert_each_once_in_order(readings(own_kafka), "line", 4, 25)
+
+
+def test_a_record_that_kafka_refuses_becomes_a_dead_letter_and_the_rest_goes_on(
+    tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
+) -> None:
+    own_kafka.create_topic("readings", max__message__bytes="2000")
+    own_kafka.create_topic("dead-letters")
+    settings = '[kafka.options]\n"compression.type" = "none"\n'
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line), settings) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        feed(line, 0, 40)
+        line.write(f'device=press-9 state="{"x" * 3000}"\n'.encode())
+        feed(line, 40, 80)
+        wait_until(lambda: daemon.ledger("line")["readings"]["refused"] == 1, "the refusal", 60)
+        wait_until(lambda: daemon.delivered("line") == 80, "the others", 60)
+        daemon.stop()
+
+    assert sorted(Counter(r.device for r in readings(own_kafka)).values()) == [20] * 4
+    [letter] = [wire.decode_dead_letter(r.value() or b"") for r in own_kafka.read_all("dead-letters")]
+    assert letter.reason.startswith("refused by Kafka: ")
+    assert wire.decode_reading(letter.payload).device == "press-9"

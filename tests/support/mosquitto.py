@@ -1,0 +1,143 @@
+"""A real mosquitto for the tests, on a free loopback port that it keeps over restarts."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.publish
+from waiting import wait_until
+
+HOST: Final = "127.0.0.1"
+DYNAMIC_SECURITY: Final = "mosquitto_dynamic_security.so"
+
+
+class Mosquitto:
+    """A broker whose sessions and messages outlive it in `folder`, as a broker in the field keeps them.
+
+    `config` is added to the configuration; `{folder}` in it stands for the folder. Anybody may connect unless it
+    says otherwise; `listener` replaces the options of the only listener.
+    """
+
+    def __init__(self, folder: Path, config: str = "", port: int = 0) -> None:
+        self.port = port or free_port()
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"listener {self.port} {HOST}",
+            "allow_anonymous true" if "allow_anonymous" not in config else "",
+            "user root" if os.geteuid() == 0 else "",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_interval 1",
+            "set_tcp_nodelay true",
+            config.replace("{folder}", str(folder)),
+        ]
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again; return when it listens."""
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program() or "mosquitto", "-c", self._config],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        wait_until(self._answers, "mosquitto listens")
+
+    def stop(self) -> None:
+        """Let it end in order: it writes its sessions to disk."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it live on and do nothing, as a broker behind a dead link seems to."""
+        if self._process:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def publish(self, topic: str, *payloads: str | bytes, qos: int = 1, retain: bool = False) -> None:
+        """Publish and wait for the acknowledgements."""
+        messages: list[Any] = [(topic, payload, qos, retain) for payload in payloads]
+        paho.mqtt.publish.multiple(messages, HOST, self.port)
+
+    def _answers(self) -> bool:
+        if self._process and self._process.poll() is not None:
+            raise AssertionError(f"mosquitto ended: {(self.folder / 'mosquitto.log').read_text()}")
+        with suppress(OSError), socket.create_connection((HOST, self.port), 1):
+            return True
+        return False
+
+    def _end(self, number: int) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(number)
+            process.wait(10)
+
+
+def program() -> str | None:
+    """Path of mosquitto, which Debian keeps out of the PATH of ordinary users."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def dynamic_security() -> str:
+    """Path of the plugin that can refuse subscriptions; empty if there is none."""
+    found = sorted(Path("/usr/lib").glob(f"**/{DYNAMIC_SECURITY}"))
+    return str(found[0]) if found else ""
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def password_file(path: Path, user: str, password: str) -> None:
+    """Make a password file for `user`."""
+    _run(["mosquitto_passwd", "-b", "-c", path, user, password])
+
+
+def certificates(folder: Path) -> None:
+    """Make `ca.pem` and, signed by it for 127.0.0.1, `server.pem` with `server.key`; and a stranger, `other.pem`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    for name in ("ca", "other"):
+        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        _run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name} of the tests", *files])
+    request = folder / "server.csr"
+    _run(
+        [
+            "openssl",
+            "req",
+            *curve[:-2],
+            "-subj",
+            "/CN=broker",
+            "-keyout",
+            folder / "server.key",
+            "-out",
+            request,
+        ]
+    )
+    names = folder / "names"
+    names.write_text("subjectAltName=IP:127.0.0.1\n")
+    signer = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
+    _run(
+        ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", names, "-out", folder / "server.pem"]
+    )
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=30)

@@ -1,0 +1,246 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Self
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from waiting import until
+
+from devices.errors import DecodeError, SourceEnded, SourceLost, SourceRefused
+from devices.reading import Quality, Reading
+from devices.source import Intake, Origin
+from gateway import feed
+from gateway.config import Ingest as IngestSettings
+from gateway.config import Spool
+from gateway.ingest import Ingest
+from gateway.ledger import Ledger
+from gateway.sources import SourceSpec
+from gateway.spool import MemorySpool
+from gateway.testing import ScriptedSource, connects, fails_with
+
+
+def decode(payload: bytes, origin: Origin, received: int) -> list[Reading]:
+    """A number a comma: enough of a decoder for these tests."""
+    if payload == b"#":
+        return []
+    try:
+        numbers = [float(part) for part in payload.split(b",")]
+    except ValueError:
+        raise DecodeError("not numbers separated by commas") from None
+    return [Reading(origin.device, "value", number, received, origin.source, received) for number in numbers]
+
+
+ORIGIN = Origin("line", "/dev/line", "boiler-7", "", decode)
+
+
+class Rig:
+    """Ingest over scripted sources and a spool in memory."""
+
+    def __init__(self, *specs: SourceSpec, batch_readings: int = 1000, batch_age: float = 0.01) -> None:
+        self.ledger = Ledger()
+        self.spool = MemorySpool(Spool(), self.ledger)
+        self.ingest = Ingest(
+            specs, self.spool, self.ledger, IngestSettings(batch_readings, batch_age), "pi-7"
+        )
+        self.beats = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.ingest.run(self._beat))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self.ingest.flush()
+
+    def _beat(self) -> None:
+        self.beats += 1
+
+    def values(self) -> list[float | int | str]:
+        return [reading.value for batch in self.spool.read(10**6) for reading in batch.readings]
+
+
+def hands_over(*payloads: bytes, quality: Quality = Quality.GOOD) -> ScriptedSource:
+    def script(intake: Intake) -> None:
+        intake.connected()
+        for number, payload in enumerate(payloads):
+            intake.payload(payload, ORIGIN, receipt=number, quality=quality)
+
+    return ScriptedSource(script, name="line")
+
+
+def test_payloads_become_readings_in_order_and_the_ledger_balances() -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(b"1,2", b"#", b"3", b"what")))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.spool.depth().letters, "the batch in the spool")
+
+        assert rig.values() == [1, 2, 3]
+        line = rig.ledger.source("line")
+        assert (line.received, line.decoded, line.ignored, line.dead_lettered, line.made) == (4, 2, 1, 1, 3)
+        assert rig.ledger.snapshot(rig.spool.depth().by_source, {})["balanced"]
+        [letter] = rig.spool.read(10)[0].letters
+        assert (letter.payload, letter.reason, letter.place) == (
+            b"what",
+            "not numbers separated by commas",
+            "/dev/line",
+        )
+        [complaint] = [entry for entry in logs if entry["event"] == "dead letter"]
+        assert complaint["source"] == "line"
+        assert "what" not in str(complaint)
+
+    asyncio.run(scene())
+
+
+def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
+    async def scene() -> None:
+        source = hands_over(b"1", b"#", b"nonsense")
+        rig = Rig(SourceSpec(source))
+        async with rig:
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
+            assert source.heard == []
+            rig.spool.commit(rig.spool.read(10)[-1].last)
+            assert source.heard == [0, 1, 2]
+
+    asyncio.run(scene())
+
+
+def test_a_batch_closes_at_its_size_without_waiting_for_its_age() -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(*[b"1"] * 25)), batch_readings=10, batch_age=60)
+        async with rig:
+            await until(lambda: rig.spool.depth().readings == 20, "two full batches")
+            assert rig.ingest.in_batch() == {"line": 5}
+
+    asyncio.run(scene())
+
+
+def test_a_flag_of_the_source_reaches_every_reading() -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(b"1,2", quality=Quality.REDELIVERED)))
+        async with rig:
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
+        assert {r.quality for r in rig.spool.read(10)[0].readings} == {Quality.REDELIVERED}
+
+    asyncio.run(scene())
+
+
+def test_an_unknown_device_is_a_dead_letter_that_names_the_setting() -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(b"1"), devices=["press-*"]))
+        async with rig:
+            await until(lambda: rig.spool.depth().letters, "the dead letter")
+        [letter] = rig.spool.read(10)[0].letters
+        assert letter.reason == "unknown device: no pattern in sources.line.devices matches it"
+        assert rig.values() == []
+
+    asyncio.run(scene())
+
+
+def test_a_lost_source_is_connected_again_by_itself_and_its_trouble_is_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.001)
+    lost = fails_with(SourceLost("no such port /dev/line: is it plugged in?"))
+
+    async def scene() -> None:
+        source = ScriptedSource(lost, lost, lost, connects, name="line")
+        rig = Rig(SourceSpec(source))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.ingest.feeds[0].state == "connected", "the fourth try")
+        assert source.runs == 4
+        assert [entry["event"] for entry in logs] == ["source lost", "source connected"]
+        assert rig.ingest.feeds[0].trouble == ""
+
+    asyncio.run(scene())
+
+
+def test_a_defect_in_one_source_does_not_stop_the_others() -> None:
+    def explodes(_: Intake) -> None:
+        raise RuntimeError("a defect")
+
+    async def scene() -> None:
+        good = hands_over(b"1")
+        rig = Rig(SourceSpec(ScriptedSource(explodes, name="bad")), SourceSpec(good))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.spool.depth().readings, "readings of the good one")
+                assert rig.ingest.feeds[0].state == "lost"
+        assert "source failed" in [entry["event"] for entry in logs]
+
+    asyncio.run(scene())
+
+
+def test_a_refused_source_waits_longer_and_says_why() -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(ScriptedSource(fails_with(SourceRefused("wrong password")), name="line")))
+        async with rig:
+            await until(lambda: rig.ingest.feeds[0].state == "refused", "the refusal")
+            assert rig.ingest.feeds[0].trouble == "wrong password"
+
+    asyncio.run(scene())
+
+
+def test_a_finished_source_is_not_started_again() -> None:
+    async def scene() -> None:
+        source = ScriptedSource(fails_with(SourceEnded("all said")), name="line")
+        rig = Rig(SourceSpec(source))
+        async with rig:
+            await until(lambda: rig.ingest.feeds[0].state == "ended", "the end")
+            await asyncio.sleep(0)
+        assert source.runs == 1
+
+    asyncio.run(scene())
+
+
+def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.05)
+    reading = Reading("boiler-7", "value", 1.0, 1, "line", 1, "", Quality.SIMULATED)
+
+    def simulates(intake: Intake) -> None:
+        intake.connected()
+        intake.readings([reading])
+
+    async def scene() -> None:
+        lost = fails_with(SourceLost("unplugged"))
+        rig = Rig(
+            SourceSpec(
+                ScriptedSource(lost, connects, name="line"), ScriptedSource(simulates, name="line"), 0.0
+            )
+        )
+        one = rig.ingest.feeds[0]
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: one.standing_in, "the stand-in")
+                assert one.state == "lost", "a stand-in's connection is not the source's"
+                await until(lambda: one.state == "connected", "the source")
+                await until(lambda: not one.standing_in, "the stand-in to leave")
+        assert rig.values() == [1.0]
+        events = [entry["event"] for entry in logs]
+        assert events.index("stand-in started") < events.index("stand-in stopped")
+
+    asyncio.run(scene())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    payloads=st.lists(st.sampled_from([b"1", b"1,2,3", b"#", b"bad", b"\xff"]), max_size=60),
+    size=st.integers(1, 12),
+)
+def test_nothing_vanishes_between_source_and_spool(payloads: Sequence[bytes], size: int) -> None:
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(*payloads)), batch_readings=size)
+        async with rig:
+            await until(lambda: rig.ledger.source("line").received == len(payloads), "all payloads")
+        depth = rig.spool.depth()
+        assert depth.readings == sum(p.count(b",") + 1 for p in payloads if p[:1] == b"1")
+        assert depth.letters == sum(p in {b"bad", b"\xff"} for p in payloads)
+        assert rig.ledger.snapshot(depth.by_source, {})["balanced"]
+
+    asyncio.run(scene())
