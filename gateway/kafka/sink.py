@@ -44,10 +44,11 @@ UNREACHABLE: Final = frozenset(
         KafkaError.SASL_AUTHENTICATION_FAILED,
     }
 )
-"""Reports of the client that mean that nothing can be sent now. It goes on trying by itself."""
+"""Reports of the client that put Kafka in doubt. All brokers are also "down" when they closed idle connections, so
+only a look can tell."""
 
 PROBE_EVERY: Final = 5.0
-"""Seconds between two looks whether an unreachable cluster is back while there is nothing to send."""
+"""Seconds between two looks whether a cluster that is in doubt or unreachable is there."""
 
 
 class Outcome(NamedTuple):
@@ -99,6 +100,7 @@ class KafkaSink:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._producer: Producer | None = self._make()
         self._probed = 0.0
+        self._doubt = ""
         self.link = Link(None, time.monotonic(), "")
 
     async def prepare(self, topics: Sequence[str]) -> None:
@@ -184,6 +186,7 @@ class KafkaSink:
                     trouble = explain(error)
             while len(producer) and not self._stop.is_set():
                 producer.poll(POLL)
+                self._probe(producer)
                 attempt_done()
         except (KafkaException, SystemError, BufferError) as error:
             # A fatal error of the idempotent producer comes as an exception out of produce or poll, sometimes as a
@@ -210,11 +213,20 @@ class KafkaSink:
     def _idle(self) -> None:
         producer = self._producer = self._producer or self._make()
         producer.poll(0)
-        if self.link.reachable is False and time.monotonic() - self._probed > PROBE_EVERY:
-            self._probed = time.monotonic()
-            with contextlib.suppress(KafkaException):
-                producer.list_topics(self._config.readings_topic, timeout=1.0)
-                self._note(reachable=True)
+        self._probe(producer)
+
+    def _probe(self, producer: Producer) -> None:
+        """Ask the cluster itself, if there is reason to and the last time was long ago."""
+        in_question = self._doubt or self.link.reachable is False
+        if not in_question or time.monotonic() - self._probed < PROBE_EVERY:
+            return
+        self._probed = time.monotonic()
+        try:
+            producer.list_topics(self._config.readings_topic, timeout=1.0)
+        except KafkaException:
+            self._note(reachable=False, trouble=self._doubt)
+        else:
+            self._note(reachable=True)
 
     def _end(self) -> None:
         if self._producer is not None:
@@ -223,10 +235,12 @@ class KafkaSink:
 
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
-            self._note(reachable=False, trouble=explain(error))
+            self._doubt = explain(error)
 
     def _note(self, *, reachable: bool, trouble: str = "") -> None:
         was = self.link
+        if reachable:
+            self._doubt = ""
         if reachable == was.reachable:
             self.link = was._replace(trouble=trouble or was.trouble if not reachable else "")
             return
