@@ -186,7 +186,8 @@ def test_status_exit_codes_tell_healthy_degraded_and_down_apart(
     tmp_path: Path, kafka: KafkaServer, topic: str
 ) -> None:
     def status(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [COMMANDS / "gatewayctl", "status", "--socket", tmp_path / "gw" / "d.sock", *more]
+        socket = str(tmp_path / "gw" / "d.sock")
+        command = [COMMANDS / "gatewayctl", "status", "--socket", socket, *more]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     nobody = status()

@@ -117,29 +117,16 @@ def certificates(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
-        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        files: list[object] = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
         _run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name} of the tests", *files])
-    request = folder / "server.csr"
-    _run(
-        [
-            "openssl",
-            "req",
-            *curve[:-2],
-            "-subj",
-            "/CN=broker",
-            "-keyout",
-            folder / "server.key",
-            "-out",
-            request,
-        ]
-    )
-    names = folder / "names"
+    key, request, names = folder / "server.key", folder / "server.csr", folder / "names"
+    files = ["-keyout", key, "-out", request]
+    _run(["openssl", "req", *curve[:-2], "-subj", "/CN=broker", *files])
     names.write_text("subjectAltName=IP:127.0.0.1\n")
+    files = ["-in", request, "-extfile", names, "-out", folder / "server.pem"]
     signer = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
-    _run(
-        ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", names, "-out", folder / "server.pem"]
-    )
+    _run(["openssl", "x509", "-req", *files, *signer])
 
 
-def _run(command: Sequence[str | Path]) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+def _run(command: Sequence[object]) -> None:
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, timeout=30)
