@@ -187,7 +187,7 @@ def test_status_exit_codes_tell_healthy_degraded_and_down_apart(
 ) -> None:
     def status(*more: str) -> subprocess.CompletedProcess[str]:
         socket = str(tmp_path / "gw" / "d.sock")
-        command = [COMMANDS / "gatewayctl", "status", "--socket", socket, *more]
+        command = [str(COMMANDS / "gatewayctl"), "status", "--socket", socket, *more]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     nobody = status()
