@@ -117,7 +117,7 @@ def certificates(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
-        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        files: list[str | Path] = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
         _run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name} of the tests", *files])
     request = folder / "server.csr"
     _run(
@@ -135,7 +135,15 @@ def certificates(folder: Path) -> None:
     )
     names = folder / "names"
     names.write_text("subjectAltName=IP:127.0.0.1\n")
-    signer = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
+    signer: list[str | Path] = [
+        "-CA",
+        folder / "ca.pem",
+        "-CAkey",
+        folder / "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+    ]
     _run(
         ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", names, "-out", folder / "server.pem"]
     )
