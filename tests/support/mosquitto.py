@@ -117,34 +117,15 @@ def certificates(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
-<<<<<<< HEAD
         files: list[object] = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
-=======
-        files: list[str | Path] = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
->>>>>>> mqtt
         _run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name} of the tests", *files])
     key, request, names = folder / "server.key", folder / "server.csr", folder / "names"
     files = ["-keyout", key, "-out", request]
     _run(["openssl", "req", *curve[:-2], "-subj", "/CN=broker", *files])
     names.write_text("subjectAltName=IP:127.0.0.1\n")
-<<<<<<< HEAD
     files = ["-in", request, "-extfile", names, "-out", folder / "server.pem"]
     signer = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
     _run(["openssl", "x509", "-req", *files, *signer])
-=======
-    signer: list[str | Path] = [
-        "-CA",
-        folder / "ca.pem",
-        "-CAkey",
-        folder / "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "2",
-    ]
-    _run(
-        ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", names, "-out", folder / "server.pem"]
-    )
->>>>>>> mqtt
 
 
 def _run(command: Sequence[object]) -> None:
