@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from waiting import wait_until
 
 
@@ -33,7 +32,7 @@ class Demo:
         return Path(self._said.name).read_text(encoding="utf-8")
 
     def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self.said() or self.process.poll() is not None, timeout=60)
+        wait_until(lambda: text in self.said() or self.process.poll() is not None, text, within=60)
         assert text in self.said()
 
     def end(self) -> tuple[int, str]:
@@ -115,7 +114,7 @@ def test_ctrl_c_ends_it_in_order_with_every_reading_accounted_for(endless: Demo)
 
 @pytest.mark.parametrize("files", [0, 1, 5])
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(endless: Demo, files: int) -> None:
-    wait_until(lambda: sum(1 for _ in endless.folder.rglob("*")) >= files, timeout=60)
+    wait_until(lambda: sum(1 for _ in endless.folder.rglob("*")) >= files, "files", within=60)
     if files == 0:
         endless.wait_for("starting")
 
@@ -143,6 +142,8 @@ def test_a_second_ctrl_c_does_not_wait(endless: Demo) -> None:
 @pytest.mark.parametrize(("config", "name"), [("gateway", "gatewayd"), ("detect", "gateway-detect")])
 def test_a_program_that_dies_is_named_with_the_end_of_its_log(endless: Demo, config: str, name: str) -> None:
     endless.wait_for("data flows")
+    log = next(endless.folder.rglob(f"{name}.log"))
+    wait_until(lambda: log.stat().st_size, "its first event in its log", within=60)
 
     os.kill(endless.processes()[config], signal.SIGKILL)
     code, _ = endless.end()
@@ -158,4 +159,4 @@ def test_its_programs_do_not_outlive_it(endless: Demo) -> None:
 
     endless.process.kill()
 
-    wait_until(lambda: not endless.processes(), timeout=30)
+    wait_until(lambda: not endless.processes(), "the end of all processes", within=30)

@@ -7,7 +7,10 @@ import time
 import pytest
 from confluent_kafka import Consumer
 
+from gateway.config import Kafka
+from gateway.kafka.client import Record
 from gateway.kafka.embedded import EmbeddedKafka
+from gateway.kafka.follow import Follower
 
 WRITE = """
 import sys
@@ -70,6 +73,28 @@ def test_a_consumer_may_come_before_the_first_record() -> None:
         write_elsewhere(kafka.bootstrap_servers, 0, 10)
         assert read(consumer, 10) == list(range(10))
         consumer.close()
+
+
+def test_a_follower_sees_all_records_and_how_far_a_group_is_behind_without_joining_it() -> None:
+    with EmbeddedKafka("readings") as kafka:
+        follower = Follower(Kafka(bootstrap_servers=kafka.bootstrap_servers), ["readings"], "readers")
+        assert (follower.poll(0.1), follower.behind(), follower.group_behind("readings")) == ([], 0, 0)
+
+        write_elsewhere(kafka.bootstrap_servers, 0, 10)
+        assert (follower.behind(), follower.group_behind("readings")) == (10, 10)
+
+        records: list[Record] = []
+        while follower.behind():
+            records += follower.poll(0.1)
+        assert records == [Record("readings", b"pi-7/boiler-7", b"%d" % number) for number in range(10)]
+
+        consumer = consumer_of(kafka.bootstrap_servers)
+        assert read(consumer, 10) == list(range(10))
+        assert follower.group_behind("readings") == 10
+        consumer.commit(asynchronous=False)
+        assert follower.group_behind("readings") == 0
+        consumer.close()
+        follower.close()
 
 
 def test_nothing_listens_any_more_once_it_is_closed() -> None:

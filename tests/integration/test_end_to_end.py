@@ -61,6 +61,17 @@ def assert_each_once_in_order(found: list[wire.Reading], source: str, devices: i
         assert values == list(range(each)), f"{device}: order, loss or repetition"
 
 
+def assert_nothing_lost(found: list[wire.Reading], source: str, devices: int, each: int) -> None:
+    """As assert_each_once_in_order, but for what the broker sent again, and that is marked as such."""
+    once: dict[tuple[str, object], wire.Reading] = {}
+    for reading in found:
+        if (reading.device, reading.value) in once:
+            assert "redelivered" in reading.flags, f"a repetition that is not marked: {reading}"
+        else:
+            once[reading.device, reading.value] = reading
+    assert_each_once_in_order(list(once.values()), source, devices, each)
+
+
 def feed(line: SerialLine, first: int, end: int, devices: int = 4) -> None:
     """Write numbered lines of several devices."""
     for start in range(first, end, 100):
@@ -113,10 +124,7 @@ def test_reading_resumes_by_itself_when_the_line_is_plugged_in_again(
         wait_until(lambda: daemon.delivered("line") == 100, "what was sent before")
         line.hang_up()
         wait_until(lambda: daemon.state("line") == "lost", "the loss to be noticed")
-        assert "no such port" in wait_until(
-            lambda: "no such port" in str(daemon.status()["reasons"]) and str(daemon.status()["reasons"]),
-            "the status to say so",
-        )
+        wait_until(lambda: "no such port" in str(daemon.status()["reasons"]), "the status to say so")
         line.plug_in()
         wait_until(lambda: daemon.state("line") == "connected", "the port again")
         feed(line, 100, 200)
@@ -140,10 +148,11 @@ def test_a_restarted_mosquitto_costs_nothing(
         wait_until(lambda: daemon.state("plant") == "lost", "the loss to be noticed")
         broker.start()
         publish(broker, 400, 800)
-        wait_until(lambda: daemon.delivered("plant") == 800, "what was sent after")
+        # An acknowledgement may have died with the broker: what it stood for comes again.
+        wait_until(lambda: daemon.delivered("plant") >= 800, "what was sent after")
         daemon.stop()
 
-    assert_each_once_in_order(readings(own_kafka), "plant", 4, 200)
+    assert_nothing_lost(readings(own_kafka), "plant", 4, 200)
 
 
 @pytest.mark.timeout(180)
@@ -198,13 +207,7 @@ def test_sigterm_in_the_middle_loses_nothing_that_mqtt_had_sent(
         wait_until(lambda: len({(r.device, r.value) for r in readings(own_kafka)}) == total, "the rest", 60)
         daemon.stop()
 
-    found = readings(own_kafka)
-    again = [reading for reading in found if "redelivered" in reading.flags]
-    assert len(found) - total <= len(again), "a repetition before the spool is marked as such"
-    first_time = {(r.device, r.value): None for r in found}
-    for device in {reading.device for reading in found}:
-        values = [value for one, value in first_time if one == device]
-        assert values == sorted(values, key=float), "order holds per device"
+    assert_nothing_lost(readings(own_kafka), "plant", 4, total // 4)
 
 
 def test_a_gateway_that_starts_without_kafka_delivers_when_it_comes(

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.demo.score import Score
+
+T = TypeVar("T")
 
 _DRAW_EVERY: Final = 0.25
 _SAY_EVERY: Final = 5.0
@@ -64,13 +66,12 @@ class PlainView:
 
     def show(self, status: dict[str, Any], score: Score) -> None:
         """See View."""
-        for fault in list(score.faults)[len(score.faults) - (score.injected - self._faults) :]:
+        for fault in _newest(list(score.faults), score.injected - self._faults):
             self.say(f"fault injected: {fault.truth.device} {fault.truth.sensor}: {fault.truth.words}")
-        self._faults = score.injected
         raised = [one for one in score.anomalies if one.event == "raised"]
-        for anomaly in raised[len(raised) - (score.raised - self._anomalies) :]:
+        for anomaly in _newest(raised, score.raised - self._anomalies):
             self.say(f"anomaly raised: {anomaly.device} {anomaly.sensor}: {anomaly.sentence}")
-        self._anomalies = score.raised
+        self._faults, self._anomalies = score.injected, score.raised
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _SAY_EVERY
             rates = ", ".join(f"{one['name']} {one['readings_per_s']:.0f}/s" for one in status["sources"])
@@ -156,6 +157,10 @@ def _anomalies(score: Score) -> Table:
 
 def _table(title: str, *headings: str) -> Table:
     return Table(*headings, title=f"\n{title}", title_justify="left", box=None, expand=True)
+
+
+def _newest(items: list[T], count: int) -> list[T]:
+    return items[-count:] if count else []
 
 
 def _found(score: Score) -> str:
