@@ -16,7 +16,7 @@ from gateway.wire import Reading, WireError, decode_reading
 
 _log = structlog.get_logger()
 
-MAX_READINGS: Final = 10_000
+MAX_READINGS: Final = 5_000
 """Readings that one poll brings at most."""
 
 RECORD_LIMIT: Final = 32_768
@@ -62,6 +62,9 @@ class ReadingsConsumer:
             "auto.offset.reset": start,
             "enable.auto.commit": False,
             "fetch.queue.backoff.ms": 5,  # the default, a second, halves the rate whenever the queue was full
+            "queued.min.messages": 10_000,  # with the next, what a backlog takes of the memory: two polls ahead
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 131_072,  # of each partition at a time, before decompression
             "isolation.level": "read_committed",
             # How long the partitions of a member that died stand still; the new protocol leaves that to the broker.
             **({"session.timeout.ms": 10_000} if classic else {}),
