@@ -27,8 +27,10 @@ class Quality(enum.IntFlag):
     """The MQTT broker kept this message: the value is of some earlier time."""
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One value of one sensor at one time.
+
+    The spool stores the fields by their place: new ones are appended, with a default, and none is ever moved.
 
     Attributes:
         device: the physical thing, such as `boiler-7`; 1 to NAME_LIMIT printable characters.

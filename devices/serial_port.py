@@ -71,6 +71,7 @@ class SerialPort:
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
         self.name = origin.source
+        self.window = 0
         self._settings = settings
         self._origin = origin
         self._link: Link | None = None

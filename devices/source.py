@@ -70,6 +70,8 @@ class Source(Protocol):
     """
 
     name: str
+    window: int
+    """How many receipts may wait for safe() before the other side stops sending; 0 if it does not stop for that."""
 
     async def run(self, intake: Intake) -> None:
         """Connect, say `intake.connected()`, and hand over payloads until cancelled.

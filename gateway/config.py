@@ -74,14 +74,20 @@ class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[spool]`: what waits for Kafka.
 
     Attributes:
-        memory_bytes: readings held in memory at most.
-        dead_letter_bytes: dead letters held at most, so that garbage cannot push out readings.
-        when_full: which readings to drop when there is no room: the oldest held, or the newest arriving.
+        spill_after: a batch that Kafka has not acknowledged for so many seconds is written to disk; 0: every batch at
+            once; `auto`: three times what Kafka took lately, at least 1.
+        memory_bytes: readings held in memory only, at most; from half of it on they are written to disk.
+        disk_bytes: what the spool takes on disk at most.
+        dead_letter_bytes: dead letters held at most, in memory and on disk, so that garbage cannot push out readings.
+        when_full: what to give up when neither disk nor memory has room: the oldest readings held, the newest arriving,
+            or, with `block`, the newest of those sources only that cannot be made to wait.
     """
 
+    spill_after: Literal["auto"] | Annotated[float, Meta(ge=0, le=3600)] = "auto"
     memory_bytes: Annotated[int, Meta(ge=1_000_000)] = 16_000_000
+    disk_bytes: Annotated[int, Meta(ge=8_000_000)] = 256_000_000
     dead_letter_bytes: Annotated[int, Meta(ge=100_000)] = 2_000_000
-    when_full: Literal["drop-oldest", "drop-newest"] = "drop-oldest"
+    when_full: Literal["drop-oldest", "drop-newest", "block"] = "drop-oldest"
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

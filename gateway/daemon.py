@@ -16,12 +16,12 @@ from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
 from gateway.forward import Forward
-from gateway.identity import gateway_id
+from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
 from gateway.kafka.sink import KafkaSink
 from gateway.ledger import Ledger
 from gateway.sources import SourceSpec, open_sources
-from gateway.spool import MemorySpool
+from gateway.spool import open_spool
 from gateway.status import Status
 
 _log = structlog.get_logger()
@@ -47,11 +47,11 @@ class Daemon:
         """`gateway` is this gateway's id.
 
         Raises:
-            ConfigError: the Kafka client refuses its options.
+            ConfigError: the Kafka client refuses its options, or the spool cannot be used.
         """
         ledger = Ledger()
         self._gateway = gateway
-        self._spool = MemorySpool(config.spool, ledger)
+        self._spool = open_spool(state_dir(config.gateway) / "spool", config.spool, ledger)
         self._ingest = Ingest(specs, self._spool, ledger, config.ingest, gateway)
         self._sink = KafkaSink(config.kafka, f"gateway-{gateway}")
         self._forward = Forward(self._spool, self._sink, ledger, config, gateway)
@@ -80,6 +80,7 @@ class Daemon:
         helpers = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(self._tick(), name="status"),
+            asyncio.create_task(self._spool.run(self._kafka_away), name="spool"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         lifecycle.notify(READY="1", STATUS="started")
@@ -93,12 +94,12 @@ class Daemon:
         await self._drain(forward)
         await _end(forward)
         await self._sink.close()
+        for task in [*helpers, stopping]:
+            await _end(task)
+        await self._spool.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_DEADLINE):
                 await self._ingest.close()
-        for task in [*helpers, stopping]:
-            await _end(task)
-        self._spool.close()
         await self._control.close()
         report = self._status.report(self._forward, self._sink)
         _log.info("stopped", gateway=self._gateway, ledger=report["ledger"])
@@ -111,6 +112,9 @@ class Daemon:
             async with asyncio.timeout(DRAIN_DEADLINE):
                 empty = asyncio.ensure_future(self._spool.empty())
                 await asyncio.wait([forward, empty], return_when=asyncio.FIRST_COMPLETED)
+
+    def _kafka_away(self) -> bool:
+        return self._sink.link.reachable is False
 
     async def _tick(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.sink import MAX_RECORDS, KafkaSink
 from gateway.ledger import Ledger
-from gateway.spool import Batch, MemorySpool
+from gateway.spool import Batch, Spool
 from gateway.wire import (
     VERSION,
     DeadLetter,
@@ -41,7 +41,7 @@ class Forward:
     """
 
     def __init__(
-        self, spool: MemorySpool, sink: KafkaSink, ledger: Ledger, config: GatewayConfig, gateway: str
+        self, spool: Spool, sink: KafkaSink, ledger: Ledger, config: GatewayConfig, gateway: str
     ) -> None:
         """`gateway` is the id that goes into every record."""
         self._spool = spool
@@ -65,7 +65,8 @@ class Forward:
                 await self._sink.idle()
                 self._attempt_done()
                 continue
-            await self._round(self._spool.read(MAX_RECORDS))
+            if batches := await self._spool.read(MAX_RECORDS):
+                await self._round(batches)
 
     async def _round(self, batches: Sequence[Batch]) -> None:
         """Deliver these batches, however long it takes, and take them off the spool."""

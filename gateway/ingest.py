@@ -9,7 +9,7 @@ from gateway.feed import Feed
 from gateway.intake import SourceIntake
 from gateway.ledger import Ledger
 from gateway.sources import SourceSpec
-from gateway.spool import Batch, MemorySpool
+from gateway.spool import Batch, Spool
 
 BATCH_BYTES: Final = 1_000_000
 """A batch closes at this size whatever its count, so that what is dropped or sent whole stays small."""
@@ -29,7 +29,7 @@ class Ingest:
     def __init__(
         self,
         specs: Sequence[SourceSpec],
-        spool: MemorySpool,
+        spool: Spool,
         ledger: Ledger,
         settings: IngestSettings,
         gateway: str,

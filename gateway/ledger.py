@@ -18,7 +18,7 @@ class SourceLedger(msgspec.Struct):
 
     Attributes:
         received, decoded, ignored, dead_lettered: payloads.
-        made, delivered, refused: readings; `refused` are those that Kafka will never take.
+        made, delivered, refused: readings; `made` includes what was on disk at the start; `refused` are those that Kafka will never take.
         dropped: readings given up, by reason.
         dead_letters_dropped: dead letters given up because theirs was full; they are still counted as dead_lettered.
     """
@@ -44,10 +44,15 @@ class Ledger:
         """The totals of one source, made when first asked for."""
         return self.sources.setdefault(name, SourceLedger())
 
+    def found(self, counts: Mapping[str, int]) -> None:
+        """This many readings of each source were on disk when the daemon started."""
+        for name, count in counts.items():
+            self.source(name).made += count
+
     def delivered(self, counts: Mapping[str, int]) -> None:
         """Kafka acknowledged this many readings of each source."""
         for name, count in counts.items():
-            self.sources[name].delivered += count
+            self.source(name).delivered += count
 
     def refused(self, name: str) -> None:
         """Kafka will never take this reading of a source that was counted as delivered with its batch."""
@@ -57,7 +62,7 @@ class Ledger:
     def dropped(self, counts: Mapping[str, int], reason: str) -> None:
         """This many readings of each source were given up."""
         for name, count in counts.items():
-            dropped = self.sources[name].dropped
+            dropped = self.source(name).dropped
             dropped[reason] = dropped.get(reason, 0) + count
 
     def snapshot(self, in_memory: Mapping[str, int], spooled: Mapping[str, int]) -> dict[str, Any]:

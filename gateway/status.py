@@ -13,13 +13,19 @@ from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import KafkaSink
 from gateway.ledger import Ledger
-from gateway.spool import MemorySpool
+from gateway.spool import Spool
+from gateway.spool.batch import READING_BYTES
 
 WINDOW: Final = 10
 """Seconds over which rates are taken."""
 
 RECENT: Final = 60.0
 """Seconds for which a dropped reading keeps the gateway unhealthy."""
+
+DISK_BYTES: Final = 30.0
+"""What a reading takes on disk, until enough are there to tell: a number from a device of few names."""
+
+ENOUGH: Final = 1000
 
 Health = Literal["healthy", "degraded", "down"]
 
@@ -28,7 +34,7 @@ class Status:
     """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread."""
 
     def __init__(
-        self, config: GatewayConfig, gateway: str, ledger: Ledger, ingest: Ingest, spool: MemorySpool
+        self, config: GatewayConfig, gateway: str, ledger: Ledger, ingest: Ingest, spool: Spool
     ) -> None:
         self._config = config
         self._gateway = gateway
@@ -101,13 +107,23 @@ class Status:
     def _spool_report(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
         depth = self._spool.depth()
         inflow = sum(source["readings_per_s"] for source in sources)
-        each = depth.size / depth.readings if depth.readings else 400.0
-        room = max(0, depth.capacity - depth.size)
+        on_disk = sum(depth.spooled.values())
+        if depth.trouble:
+            each, room = float(READING_BYTES), max(0, depth.memory_capacity - depth.memory_size)
+        else:
+            each = depth.disk_size / on_disk if on_disk > ENOUGH else DISK_BYTES
+            room = max(0, depth.disk_capacity - depth.disk_size)
         return {
             "readings": depth.readings,
+            "on_disk": on_disk,
             "dead_letters": depth.letters,
-            "bytes": depth.size,
-            "capacity_bytes": depth.capacity,
+            "bytes": depth.disk_size,
+            "capacity_bytes": depth.disk_capacity,
+            "memory_bytes": depth.memory_size,
+            "memory_capacity_bytes": depth.memory_capacity,
+            "segments": depth.segments,
+            "quarantined": depth.quarantined,
+            "trouble": depth.trouble,
             "oldest_age_s": round((time.time_ns() - depth.oldest) / 1e9, 1) if depth.oldest else None,
             "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,
             "when_full": self._config.spool.when_full,
@@ -127,9 +143,10 @@ class Status:
 
     def _ledger_report(self) -> dict[str, Any]:
         in_memory = self._ingest.in_batch()
-        for name, count in self._spool.depth().by_source.items():
+        depth = self._spool.depth()
+        for name, count in depth.in_memory.items():
             in_memory[name] = in_memory.get(name, 0) + count
-        return self._ledger.snapshot(in_memory, {})
+        return self._ledger.snapshot(in_memory, depth.spooled)
 
     def _judge(
         self,
@@ -159,8 +176,22 @@ class Status:
             amiss.append(f"Kafka is unreachable, readings are kept: {kafka['trouble']}{lasts}")
         elif kafka["reachable"] is None:
             amiss.append("Kafka has not answered yet")
+        amiss += _judge_disk(spool)
         if now - self._dropped_at < RECENT:
-            down.append(f"readings were dropped in the last minute: the spool is full ({spool['when_full']})")
+            down.append("readings were dropped in the last minute; the ledger says why")
         if not ledger["balanced"]:
             amiss.append("the ledger does not balance: please report this with `gatewayctl status --json`")
         return ("down" if down else "degraded" if amiss else "healthy"), down + amiss
+
+
+def _judge_disk(spool: dict[str, Any]) -> list[str]:
+    amiss = []
+    if trouble := spool["trouble"]:
+        amiss.append(
+            f"the spool's disk is in trouble, readings wait in memory only: {trouble}; make room or replace the disk"
+        )
+    if damaged := spool["quarantined"]:
+        amiss.append(
+            f"{damaged} damaged frames were found in the spool since the start; its folder quarantine has copies"
+        )
+    return amiss

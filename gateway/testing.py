@@ -92,6 +92,7 @@ class ScriptedSource:
 
     def __init__(self, *scripts: Callable[[Intake], None], name: str = "scripted") -> None:
         self.name = name
+        self.window = 0
         self.runs = 0
         self.intake: Intake | None = None
         self.heard: list[Any] = []

@@ -31,6 +31,10 @@ _QUALITY: Final = (
 _log = logging.getLogger(__name__)
 
 
+BROKERS_WINDOW: Final = 20
+"""Unacknowledged messages at which a broker stops under MQTT 3.1.1, where we cannot say: mosquitto's default."""
+
+
 class Subscription(NamedTuple):
     """A topic pattern, and what makes readings of its messages."""
 
@@ -99,6 +103,7 @@ class MqttSource:
         deadline: float = DEADLINE,
     ) -> None:
         self.name = name
+        self.window = settings.receive_maximum if settings.version == 5 else BROKERS_WINDOW  # noqa: PLR2004
         self.client_id = client_id
         self._settings = settings
         self._subscriptions = subscriptions

@@ -67,13 +67,16 @@ def lines(status: dict[str, Any], *, colour: bool) -> Iterator[str]:
 
 def _way_out(status: dict[str, Any]) -> Iterator[str]:
     spool, kafka = status["spool"], status["kafka"]
-    fill = 100 * spool["bytes"] / spool["capacity_bytes"]
+    fill = max(
+        100 * spool["bytes"] / spool["capacity_bytes"],
+        100 * spool["memory_bytes"] / spool["memory_capacity_bytes"],
+    )
     lasts = (
         f"lasts {span(spool['lasts_s'])} more at this rate"
         if spool["lasts_s"] is not None
         else "nothing comes in"
     )
-    yield f"spool  {spool['readings']} readings, {fill:.1f} % full, {lasts}, then {spool['when_full']}"
+    yield f"spool  {spool['readings']} readings ({spool['on_disk']} on disk), {fill:.1f} % full, {lasts}, then {spool['when_full']}"
     reach = {True: "reachable", False: "UNREACHABLE", None: "not asked yet"}[kafka["reachable"]]
     age = kafka["last_delivery_age_s"]
     last = "nothing delivered yet" if age is None else f"last delivery {span(age)} ago"

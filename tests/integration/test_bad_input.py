@@ -122,7 +122,7 @@ def test_an_unreachable_kafka_is_named_and_readings_are_kept(tmp_path: Path, lin
         wait_until(lambda: daemon.state("line") == "connected", "the port")
         line.write(b"t=1\nt=2\n")
         wait_until(lambda: daemon.status()["kafka"]["reachable"] is False, "the outage to be noticed")
-        wait_until(lambda: daemon.ledger("line")["readings"]["in_memory"] == 2, "the readings to be kept")
+        wait_until(lambda: daemon.ledger("line")["readings"]["spooled"] == 2, "the readings to be kept")
         status = daemon.status()
         assert status["health"] == "degraded"
         assert any("Kafka is unreachable, readings are kept" in reason for reason in status["reasons"])

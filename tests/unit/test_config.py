@@ -38,7 +38,7 @@ def refused(tmp_path: Path, text: str) -> str:
         ),
         pytest.param(
             "[spool]\nwhen_full = 'panic'\n" + SOURCE,
-            ["spool.when_full: 'panic' is not allowed", "allowed: 'drop-newest', 'drop-oldest'"],
+            ["spool.when_full: 'panic' is not allowed", "allowed: 'block', 'drop-newest', 'drop-oldest'"],
             id="not one of the choices",
         ),
         pytest.param("[gatway]\n" + SOURCE, ["gatway: unknown key", "`gateway`"], id="a misspelt table"),

@@ -13,12 +13,13 @@ from devices.reading import Quality, Reading
 from devices.source import Intake, Origin
 from gateway import feed
 from gateway.config import Ingest as IngestSettings
-from gateway.config import Spool
+from gateway.config import Spool as SpoolSettings
 from gateway.ingest import Ingest
 from gateway.ledger import Ledger
 from gateway.sources import SourceSpec
-from gateway.spool import MemorySpool
+from gateway.spool import Spool
 from gateway.testing import ScriptedSource, connects, fails_with
+from gateway.testing_fs import FaultFiles
 
 
 def decode(payload: bytes, origin: Origin, received: int) -> list[Reading]:
@@ -40,7 +41,7 @@ class Rig:
 
     def __init__(self, *specs: SourceSpec, batch_readings: int = 1000, batch_age: float = 0.01) -> None:
         self.ledger = Ledger()
-        self.spool = MemorySpool(Spool(), self.ledger)
+        self.spool = Spool(SpoolSettings(), self.ledger, FaultFiles())
         self.ingest = Ingest(
             specs, self.spool, self.ledger, IngestSettings(batch_readings, batch_age), "pi-7"
         )
@@ -58,8 +59,8 @@ class Rig:
     def _beat(self) -> None:
         self.beats += 1
 
-    def values(self) -> list[float | int | str]:
-        return [reading.value for batch in self.spool.read(10**6) for reading in batch.readings]
+    async def values(self) -> list[float | int | str]:
+        return [reading.value for batch in await self.spool.read(10**6) for reading in batch.readings]
 
 
 def hands_over(*payloads: bytes, quality: Quality = Quality.GOOD) -> ScriptedSource:
@@ -78,11 +79,11 @@ def test_payloads_become_readings_in_order_and_the_ledger_balances() -> None:
             async with rig:
                 await until(lambda: rig.spool.depth().letters, "the batch in the spool")
 
-        assert rig.values() == [1, 2, 3]
+        assert await rig.values() == [1, 2, 3]
         line = rig.ledger.source("line")
         assert (line.received, line.decoded, line.ignored, line.dead_lettered, line.made) == (4, 2, 1, 1, 3)
-        assert rig.ledger.snapshot(rig.spool.depth().by_source, {})["balanced"]
-        [letter] = rig.spool.read(10)[0].letters
+        assert rig.ledger.snapshot(rig.spool.depth().in_memory, {})["balanced"]
+        [letter] = (await rig.spool.read(10))[0].letters
         assert (letter.payload, letter.reason, letter.place) == (
             b"what",
             "not numbers separated by commas",
@@ -102,7 +103,7 @@ def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
         async with rig:
             await until(lambda: rig.spool.depth().readings, "the batch in the spool")
             assert source.heard == []
-            rig.spool.commit(rig.spool.read(10)[-1].last)
+            rig.spool.commit((await rig.spool.read(10))[-1].last)
             assert source.heard == [0, 1, 2]
 
     asyncio.run(scene())
@@ -123,7 +124,7 @@ def test_a_flag_of_the_source_reaches_every_reading() -> None:
         rig = Rig(SourceSpec(hands_over(b"1,2", quality=Quality.REDELIVERED)))
         async with rig:
             await until(lambda: rig.spool.depth().readings, "the batch in the spool")
-        assert {r.quality for r in rig.spool.read(10)[0].readings} == {Quality.REDELIVERED}
+        assert {r.quality for r in (await rig.spool.read(10))[0].readings} == {Quality.REDELIVERED}
 
     asyncio.run(scene())
 
@@ -133,9 +134,9 @@ def test_an_unknown_device_is_a_dead_letter_that_names_the_setting() -> None:
         rig = Rig(SourceSpec(hands_over(b"1"), devices=["press-*"]))
         async with rig:
             await until(lambda: rig.spool.depth().letters, "the dead letter")
-        [letter] = rig.spool.read(10)[0].letters
+        [letter] = (await rig.spool.read(10))[0].letters
         assert letter.reason == "unknown device: no pattern in sources.line.devices matches it"
-        assert rig.values() == []
+        assert await rig.values() == []
 
     asyncio.run(scene())
 
@@ -221,7 +222,7 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
                 assert one.state == "lost", "a stand-in's connection is not the source's"
                 await until(lambda: one.state == "connected", "the source")
                 await until(lambda: not one.standing_in, "the stand-in to leave")
-        assert rig.values() == [1.0]
+        assert await rig.values() == [1.0]
         events = [entry["event"] for entry in logs]
         assert events.index("stand-in started") < events.index("stand-in stopped")
 
@@ -241,6 +242,6 @@ def test_nothing_vanishes_between_source_and_spool(payloads: Sequence[bytes], si
         depth = rig.spool.depth()
         assert depth.readings == sum(p.count(b",") + 1 for p in payloads if p[:1] == b"1")
         assert depth.letters == sum(p in {b"bad", b"\xff"} for p in payloads)
-        assert rig.ledger.snapshot(depth.by_source, {})["balanced"]
+        assert rig.ledger.snapshot(depth.in_memory, {})["balanced"]
 
     asyncio.run(scene())
