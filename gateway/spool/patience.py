@@ -23,8 +23,9 @@ class Patience:
         self._recent: deque[float] = deque(maxlen=100)
 
     def learn(self, seconds: float) -> None:
-        """So long did Kafka take for a round."""
-        self._recent.append(seconds)
+        """So long did Kafka take for a round. What an outage held up says nothing of what is usual."""
+        if seconds <= LONGEST:
+            self._recent.append(seconds)
 
     def seconds(self, *, kafka_away: bool, hurry: bool) -> float:
         """How old a batch may become in memory. `hurry`: a source waits for its acknowledgement."""

@@ -24,6 +24,7 @@ class Quarantine:
         self._files = files
         self._limit = limit
         self._sizes: dict[str, int] = {}
+        self._known: set[tuple[str, int]] = set()
         self.frames = self.size = 0
         for name in sorted(files.names()):
             if name.startswith(QUARANTINE):
@@ -31,7 +32,10 @@ class Quarantine:
                     self._note(name, files.size(name))
 
     def keep(self, segment: str, damage: Damage) -> None:
-        """Count it, say it, and copy its bytes, as far as the disk allows."""
+        """Count it, say it, and copy its bytes, as far as the disk allows; only once."""
+        if (segment, damage.start) in self._known:
+            return
+        self._known.add((segment, damage.start))
         self.frames += 1
         length = min(damage.end - damage.start, self._limit)
         name = f"{QUARANTINE}{segment}-{damage.start}-{re.sub('[^a-z]+', '-', damage.reason)}"

@@ -1,0 +1,377 @@
+"""The spool as the daemon sees it: what is safe, when the disk is touched, and what restarts and bounds mean."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from spooling import Listener, Rig, batch_of, letter, scene, values
+from waiting import until
+
+from gateway.spool import Batch
+from gateway.spool.patience import Patience
+from gateway.testing_fs import FaultFiles
+
+HUNDRED = range(100)
+
+
+async def running(rig: Rig, play: Callable[[], Awaitable[None]], *, away: bool = False) -> None:
+    """Play while the spool's own task is at work."""
+    task = asyncio.create_task(rig.spool.run(lambda: away))
+    try:
+        await play()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+def test_nothing_is_written_while_kafka_answers_in_time() -> None:
+    async def play() -> None:
+        rig = Rig()
+        at_start = rig.files.written
+
+        async def good_times() -> None:
+            for n in range(200):
+                rig.append(range(n * 10, n * 10 + 10))
+                assert await rig.drain() == list(range(n * 10, n * 10 + 10))
+                await asyncio.sleep(0.001)
+
+        await running(rig, good_times)
+        assert rig.files.written == at_start
+        assert rig.files.names() == ["cursor"]
+        assert rig.balanced
+
+    scene(play)
+
+
+def test_what_kafka_does_not_take_in_time_is_fsynced_and_its_source_hears_safe() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=0.05)
+        source = Listener()
+        rig.append(HUNDRED, source, "receipt")
+
+        async def outage() -> None:
+            assert source.heard == []
+            await until(lambda: source.heard, "safe")
+
+        await running(rig, outage)
+        assert source.heard == ["receipt"]
+        assert rig.files.trace[-3:] == ["write 00000001.seg", "datasync 00000001.seg", "sync_dir"]
+        depth = rig.spool.depth()
+        assert (depth.spooled, depth.in_memory, depth.segments) == ({"line": 100}, {}, 1)
+        assert rig.balanced
+        assert await rig.drain() == list(HUNDRED)
+        assert source.heard == ["receipt"]
+
+    scene(play)
+
+
+def test_with_spill_after_zero_a_batch_is_written_at_once() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=0)
+        source = Listener()
+
+        async def one() -> None:
+            rig.append([1], source, "receipt")
+            await until(lambda: source.heard, "safe")
+
+        await running(rig, one)
+        assert rig.spool.depth().spooled == {"line": 1}
+
+    scene(play)
+
+
+def test_half_a_brokers_window_waiting_is_spilled_long_before_its_time() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=3600)
+        source = Listener(window=20)
+        for n in range(10):
+            rig.append([n], source, n)
+
+        async def stalled() -> None:
+            await until(lambda: len(source.heard) == 10, "the broker's window to move")
+
+        await running(rig, stalled)
+
+    scene(play)
+
+
+def test_memory_that_runs_short_is_spilled_at_once() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=3600, memory_bytes=100_000)
+        for n in range(20):
+            rig.append(range(n * 10, n * 10 + 10))
+
+        async def crowd() -> None:
+            await until(lambda: not rig.spool.depth().in_memory, "memory to be free")
+
+        await running(rig, crowd)
+        assert rig.line.dropped == {}
+
+    scene(play)
+
+
+def test_disk_comes_before_memory_and_order_holds_through_an_outage() -> None:
+    async def play() -> None:
+        rig = Rig()
+        for n in range(5):
+            rig.append(range(n * 10, n * 10 + 10))
+            if n % 2:
+                await rig.spill()
+        rig.append(range(50, 60))
+
+        assert await rig.drain(limit=15) == list(range(60))
+        assert rig.balanced
+
+    scene(play)
+
+
+def test_a_batch_that_is_spilled_while_it_is_in_flight_is_delivered_once() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(10))
+        rig.append(range(10, 20))
+        in_flight = await rig.spool.read(10)
+        await rig.spill()
+        again = await rig.spool.read(10)
+        rig.spool.commit(again[-1].last)
+
+        assert values(in_flight) == values(again) == list(range(10))
+        assert await rig.drain() == list(range(10, 20))
+        assert rig.line.delivered == 20
+        assert rig.balanced
+
+    scene(play)
+
+
+def test_a_commit_during_the_write_of_the_same_batches_is_counted_once() -> None:
+    async def play() -> None:
+        rig = Rig()
+        for n in range(10):
+            rig.append([n])
+        taken = await rig.spool.read(5)
+        spilling = asyncio.create_task(rig.spill())
+        await asyncio.sleep(0)
+        rig.spool.commit(taken[-1].last)
+        assert rig.balanced
+        await spilling
+
+        assert rig.balanced
+        assert await rig.drain() == [5, 6, 7, 8, 9]
+        assert rig.line.delivered == 10
+
+    scene(play)
+
+
+async def after_a_crash(rig: Rig, **settings: Any) -> Rig:
+    """A new daemon on what a power cut leaves at the least."""
+    state = next(iter(rig.files.crash_states()))
+    return Rig(FaultFiles(state), **settings)
+
+
+def test_what_was_spilled_survives_a_crash_and_the_ledger_still_balances() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(10))
+        await rig.spill()
+        rig.append([10])
+        again = await after_a_crash(rig)
+
+        assert again.spool.id == rig.spool.id
+        assert again.spool.run_id != rig.spool.run_id
+        assert again.spool.known_runs == (rig.spool.run_id, again.spool.run_id)
+        assert (again.line.made, again.balanced) == (10, True)
+        again.append([11])
+        batches = await again.spool.read(1000)
+        assert values(batches) == [*range(10), 11]
+        assert batches[0].first == (1 << 40) + 1
+        assert batches[-1].first == (2 << 40) + 1
+        again.spool.commit(batches[-1].last)
+        assert (again.line.delivered, again.balanced) == (11, True)
+
+    scene(play)
+
+
+def test_an_epoch_is_never_used_twice_even_if_nothing_was_spilled() -> None:
+    async def play() -> None:
+        rig = Rig()
+        seen = []
+        for _ in range(4):
+            rig.append([1])
+            [batch] = await rig.spool.read(1)
+            seen.append(batch.first)
+            rig = await after_a_crash(rig)
+        assert seen == [(epoch << 40) + 1 for epoch in (1, 2, 3, 4)]
+
+    scene(play)
+
+
+@pytest.mark.parametrize("through", [1, 15, 30, 37, 45, 60])
+def test_kafkas_own_position_trims_what_is_on_disk_wherever_it_lies(through: int) -> None:
+    async def play() -> None:
+        rig = Rig()
+        for n in range(6):
+            rig.append(range(n * 10, n * 10 + 10))
+            if n in {0, 2, 5}:
+                await rig.spill()
+        again = await after_a_crash(rig)
+        again.spool.commit((1 << 40) + through)
+
+        assert again.balanced
+        assert await again.drain() == list(range(through, 60))
+        assert (again.line.delivered, again.line.dropped, again.balanced) == (60, {}, True)
+        assert again.spool.position == (1 << 40) + 60
+
+    scene(play)
+
+
+def test_after_an_ordered_stop_nothing_delivered_is_sent_again_and_the_rest_is_kept() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(10))
+        rig.append(range(10, 20))
+        await rig.spill()
+        [*_] = batches = await rig.spool.read(10)
+        rig.spool.commit(batches[-1].last)
+        source = Listener()
+        rig.append(range(20, 25), source, "late")
+        await rig.spool.close()
+        assert source.heard == ["late"]
+        assert rig.balanced
+
+        again = Rig(FaultFiles(rig.files.contents()))
+        assert again.spool.position == batches[-1].last
+        assert await again.drain() == list(range(10, 25))
+        await again.spool.close()
+        assert again.files.names() == ["cursor"]
+
+    scene(play)
+
+
+def test_a_new_lineage_has_another_id_for_good_and_keeps_what_is_held() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(5))
+        await rig.spill()
+        before = rig.spool.id
+        await rig.spool.begin_lineage("a restored copy")
+        rig.append(range(5, 8))
+        await rig.spill()
+        again = await after_a_crash(rig)
+
+        assert before != rig.spool.id == again.spool.id
+        assert await again.drain() == list(range(8))
+
+    scene(play)
+
+
+def test_drop_oldest_on_disk_drops_whole_segments_but_never_what_is_in_flight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.spool.spool.AHEAD_BYTES", 100_000)  # in proportion to so small a disk
+
+    async def play() -> None:
+        rig = Rig(disk_bytes=12_000)
+        rig.append(range(200))
+        await rig.spill()
+        in_flight = await rig.spool.read(200)
+        for n in range(1, 60):
+            rig.append(range(n * 200, n * 200 + 200))
+            await rig.spill()
+            depth = rig.spool.depth()
+            assert depth.disk_size <= 12_000
+            assert rig.balanced
+        delivered = await rig.drain()
+
+        assert delivered[:200] == values(in_flight)
+        assert delivered == sorted(delivered)
+        assert delivered[-1] == 60 * 200 - 1
+        dropped = 60 * 200 - len(delivered)
+        assert dropped > 0
+        assert rig.line.dropped == {"drop-oldest": dropped}
+
+    scene(play)
+
+
+@pytest.mark.parametrize("when_full", ["drop-newest", "block"])
+def test_the_other_policies_keep_the_oldest_when_disk_and_memory_are_full(when_full: str) -> None:
+    async def play() -> None:
+        rig = Rig(disk_bytes=40_000, memory_bytes=400 * 1000, when_full=when_full)
+        for n in range(80):
+            rig.append(range(n * 200, n * 200 + 200))
+            await rig.spill()
+        assert rig.balanced
+        assert rig.spool.depth().trouble == ""
+        delivered = await rig.drain()
+
+        assert delivered == list(range(len(delivered)))
+        assert rig.line.dropped == {when_full: 80 * 200 - len(delivered)}
+
+    scene(play)
+
+
+def test_dead_letters_have_one_cap_over_memory_and_disk() -> None:
+    async def play() -> None:
+        rig = Rig(dead_letter_bytes=10_000)
+        for _ in range(50):
+            batch = Batch()
+            batch.add_letter(letter())
+            rig.spool.append(batch)
+            await rig.spill()
+        kept = rig.spool.depth().letters
+
+        assert kept == 10_000 // (600 + 100)
+        assert rig.line.dead_letters_dropped == 50 - kept
+        again = await after_a_crash(rig)
+        batches = await again.spool.read(1000)
+        assert sum(len(batch.letters) for batch in batches) == kept
+
+    scene(play)
+
+
+def test_a_spilled_batch_larger_than_a_frame_comes_back_whole() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(5000))
+        await rig.spill()
+        again = await after_a_crash(rig)
+        assert await again.drain() == list(range(5000))
+
+    scene(play)
+
+
+def test_a_slow_link_is_given_three_times_its_time_and_an_outage_a_second() -> None:
+    patience = Patience("auto")
+    assert patience.seconds(kafka_away=False, hurry=False) == 1.0
+    for _ in range(50):
+        patience.learn(0.5)
+    assert patience.seconds(kafka_away=False, hurry=False) == 1.5
+    assert patience.seconds(kafka_away=True, hurry=False) == 1.0
+    patience.learn(7200.0)  # a round that an outage held up says nothing of what is usual
+    assert patience.seconds(kafka_away=False, hurry=False) == 1.5
+    assert patience.seconds(kafka_away=False, hurry=True) == 1.5
+    assert Patience(0).seconds(kafka_away=False, hurry=True) == 0
+    assert Patience(60.0).seconds(kafka_away=False, hurry=False) == 60
+    assert Patience(60.0).seconds(kafka_away=True, hurry=False) == 1
+
+
+def test_a_batch_dropped_in_memory_leaves_the_rest_spillable() -> None:
+    async def play() -> None:
+        rig = Rig(memory_bytes=400 * 20)
+        mixed = batch_of(range(20))
+        mixed.add_letter(letter(10))
+        rig.line.made += 20
+        rig.spool.append(mixed)
+        rig.append(range(20, 40))
+        await rig.spill()
+        again = await after_a_crash(rig)
+        batches = await again.spool.read(1000)
+
+        assert values(batches) == list(range(20, 40))
+        assert sum(len(batch.letters) for batch in batches) == 1
+        again.spool.commit(batches[-1].last)
+        await again.spool.close()
+        assert again.files.names() == ["cursor"]
+
+    scene(play)
