@@ -152,7 +152,8 @@ def test_a_commit_during_the_write_of_the_same_batches_is_counted_once() -> None
             rig.append([n])
         taken = await rig.spool.read(5)
         spilling = asyncio.create_task(rig.spill())
-        await asyncio.sleep(0)
+        while not rig.spool._writing:
+            await asyncio.sleep(0)
         rig.spool.commit(taken[-1].last)
         assert rig.balanced
         await spilling

@@ -89,8 +89,8 @@ class Session:
         assert sequences == sorted(set(sequences)), "order, or a repetition"
         assert all(s > disk.position for s in sequences), "sent again although the position was saved"
         assert values(found) == [self._appended[s] for s in sequences], "another value under this sequence"
-        owed = [s for s in self._appended if self._committed < s <= self._durable]
-        assert not set(owed) - set(sequences), "safe, and lost"
+        owed = [s for s in self._appended if disk.position < s <= self._durable]
+        assert not set(owed) - set(sequences), "safe, or behind no saved position, and lost"
         assert not disk.collect()
         assert (disk.epoch << 40) >= self._next - 2, "a sequence could be given twice"
         for moment in [again.contents(), *moments]:
