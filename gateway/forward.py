@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
@@ -51,6 +51,12 @@ class Forward:
         self._gateway = gateway
         self._key_prefix = "" if config.gateway.device_names == "global" else f"{gateway}/"
         self._attempt_done: Callable[[], None] = lambda: None
+        # Made once: making it costs more than a round that succeeds at once.
+        self._retried = AsyncRetrying(
+            after=lambda _: self._attempt_done(),
+            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
+            retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
+        )
         self.last_delivery = 0.0
 
     async def run(self, attempt_done: Callable[[], None]) -> None:
@@ -136,15 +142,3 @@ class Forward:
 
     async def _prepare(self) -> None:
         await self._sink.prepare([self._kafka.readings_topic, self._kafka.dead_letters_topic])
-
-    async def _retried(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Await `attempt()` again and again while Kafka cannot do it, with growing pauses."""
-
-        def failed(_: RetryCallState) -> None:
-            self._attempt_done()
-
-        await AsyncRetrying(
-            after=failed,
-            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
-            retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
-        )(attempt)
