@@ -34,8 +34,9 @@ from devices.mqtt.topics import Pattern
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
-POLL: Final = 0.01
-"""Seconds between two looks at a socket that had messages at the last one; the most that a message waits."""
+POLL: Final = 0.05
+"""Seconds between two looks at a socket that had messages at the last one; the most that a message waits. At 500
+messages a second 0.01 takes a fifth more processor time, and a batch waits longer than this anyway."""
 
 DRAIN: Final = 256
 """Messages taken in one go before everything else in the loop gets its turn: about 10 ms."""
