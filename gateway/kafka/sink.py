@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,10 @@ _log = structlog.get_logger()
 MAX_RECORDS: Final = 10_000
 """Records that one send() may carry: half of the client's own queue, which is kept small as the spool is the buffer."""
 
-POLL: Final = 0.2
-"""Seconds that a worker thread waits for the client at a time: how soon it sees that it should stop."""
+FIRST_LOOK: Final = 0.005
+LONGEST_LOOK: Final = 0.2
+"""Seconds until the reports of a send() are fetched, doubled each time: Kafka on a LAN answers within milliseconds, and
+in an outage nothing is gained by asking often."""
 
 REFUSED: Final = frozenset(
     {
@@ -84,7 +85,11 @@ class Link(NamedTuple):
 class KafkaSink:
     """An idempotent producer: within its life each record is written once and in order per partition.
 
-    Used from one event loop; the client's calls run in one worker thread of its own. Calls must not overlap.
+    Used from one event loop; calls must not overlap, but for close().
+
+    Records are queued and their reports fetched in the loop's own thread: neither waits for Kafka, and a report takes
+    the interpreter's lock of its own, so that in another thread each one would wrest it from the loop. What waits for
+    Kafka runs in a worker thread.
     """
 
     def __init__(self, config: Kafka, client_id: str) -> None:
@@ -95,7 +100,8 @@ class KafkaSink:
         """
         self._config = config
         self._client_id = client_id
-        self._stop = threading.Event()
+        self._closing = False
+        self._sending = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._producer: Producer | None = self._make()
         self._probed = 0.0
@@ -112,13 +118,13 @@ class KafkaSink:
     async def send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
         """Write up to MAX_RECORDS records and wait, for as long as it takes, until each has its outcome.
 
-        Durable on return: the delivered ones, at every in-sync replica. `attempt_done` is called from the worker
-        thread whenever the client came back with or without an answer, several times a second.
+        Durable on return: the delivered ones, at every in-sync replica. `attempt_done` is called whenever the client
+        came back with or without an answer, several times a second.
 
         After close() it returns soon, with all that was not acknowledged as pending. Never raises for what Kafka does.
         """
-        outcome: Outcome = await self._call(self._send, records, attempt_done)
-        return outcome
+        async with self._sending:
+            return await self._send(records, attempt_done)
 
     async def idle(self) -> None:
         """Let the client report what it saw while there is nothing to send."""
@@ -126,8 +132,9 @@ class KafkaSink:
 
     async def close(self) -> None:
         """Give up what is in the client's queue and end it. The spool still has it."""
-        self._stop.set()
-        await self._call(self._end)
+        self._closing = True
+        async with self._sending:
+            await self._call(self._end)
         self._thread.shutdown()
 
     async def _call(self, work: Callable[..., Any], *args: Any) -> Any:
@@ -161,10 +168,10 @@ class KafkaSink:
             raise
         self._note(reachable=True)
 
-    def _send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
+    async def _send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
         delivered: list[Message] = []
         refused: list[tuple[Record, str]] = []
-        trouble = ""
+        trouble = fatal = ""
 
         def report(error: KafkaError | None, message: Message) -> None:
             nonlocal trouble
@@ -176,19 +183,20 @@ class KafkaSink:
                 trouble = explain(error)
 
         try:
-            producer = self._producer = self._producer or self._make()
-            for record, error in _offer(producer, records, report):
+            self._producer = self._producer or self._make()
+            for record, error in _offer(self._producer, records, report):
                 if error.code() in REFUSED:
                     refused.append((record, explain(error)))
                 else:
                     trouble = explain(error)
-            while len(producer) and not self._stop.is_set():
-                producer.poll(POLL)
-                attempt_done()
+            await self._fetch_reports(self._producer, attempt_done)
         except (KafkaException, SystemError, BufferError) as error:
             # A fatal error of the idempotent producer comes as an exception out of produce or poll, sometimes as a
             # SystemError in its wake, and reports can be lost with it: so all that was not reported is pending.
-            trouble = self._give_up_producer(error)
+            fatal = explain(error.args[0]) if isinstance(error, KafkaException) else str(error)
+        if fatal:
+            trouble = fatal
+            await self._call(self._give_up_producer, fatal)
         if len(delivered) == len(records):
             self._note(reachable=True)
             return Outcome(len(delivered), [], [], "")
@@ -198,14 +206,19 @@ class KafkaSink:
             self._note(reachable=False, trouble=trouble or "not acknowledged before the gateway stopped")
         return Outcome(len(delivered), refused, pending, trouble)
 
-    def _give_up_producer(self, error: Exception) -> str:
+    async def _fetch_reports(self, producer: Producer, attempt_done: Callable[[], None]) -> None:
+        """Until there is one of every record, or close() was called."""
+        pause = FIRST_LOOK
+        while len(producer) and not self._closing:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+            producer.poll(0)
+            attempt_done()
+
+    def _give_up_producer(self, problem: str) -> None:
         """The next send() makes a new one."""
-        problem = explain(error.args[0]) if isinstance(error, KafkaException) else str(error)
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            _discard(producer)
+        self._end()
         _log.warning("kafka producer rebuilt", problem=problem)
-        return problem
 
     def _idle(self) -> None:
         producer = self._producer = self._producer or self._make()
@@ -217,9 +230,11 @@ class KafkaSink:
                 self._note(reachable=True)
 
     def _end(self) -> None:
-        if self._producer is not None:
-            _discard(self._producer)
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaException, SystemError):
+                producer.purge()
+                producer.poll(0)
 
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
@@ -257,9 +272,3 @@ def _offer(
 
 def _record(message: Message) -> Record:
     return Record(message.topic() or "", message.key(), message.value() or b"")
-
-
-def _discard(producer: Producer) -> None:
-    with contextlib.suppress(KafkaException, SystemError):
-        producer.purge()
-        producer.poll(0)
