@@ -156,6 +156,8 @@ class KafkaSink:
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
 
     def _prepare(self, topics: Sequence[str]) -> None:
+        if not self._config.create_topics:
+            return
         try:
             ensure_topics(self._config, self._client_id, topics)
         except KafkaUnavailableError as error:
