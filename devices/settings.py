@@ -75,6 +75,7 @@ def _lower(problem: str) -> str:
 def _type_at(kind: Any, names: list[str]) -> Any:
     """The type that a value at this path below `kind` should have; None if that cannot be told."""
     for name in names:
+        kind = _bare(kind)
         if not name:  # an element of an array
             kind = next(iter(typing.get_args(kind)), None)
             continue
@@ -87,6 +88,11 @@ def _type_at(kind: Any, names: list[str]) -> Any:
 def _keys(kind: Any) -> list[str]:
     structs = [one for one in (kind, *typing.get_args(kind)) if _is_struct(one)]
     return [f.encode_name for f in msgspec.structs.fields(structs[0])] if structs else []
+
+
+def _bare(kind: Any) -> Any:
+    """`kind` without the constraints that Annotated puts around it."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
 
 def _is_struct(kind: Any) -> bool:

@@ -122,9 +122,13 @@ class Feed:
 
     async def _run_until_here(self, stand_in: Source, intake: Intake) -> None:
         work = asyncio.create_task(stand_in.run(intake), name=f"stand-in {self.source.name}")
+        here = asyncio.create_task(self._here.wait())
         try:
-            await self._here.wait()
+            await asyncio.wait([work, here], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                _log.error("stand-in failed", source=self.source.name, problem=str(work.exception()))
+                await here
         finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SourceError):
-                await work
+            for task in (work, here):
+                task.cancel()
+            await asyncio.gather(work, here, return_exceptions=True)

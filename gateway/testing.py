@@ -85,6 +85,7 @@ class ScriptedSource:
 
     Attributes:
         runs: how often run() was called.
+        intake: what the present run() hands over to; None outside of run().
         heard: receipts that safe() got, in order.
         closed: whether close() was called.
     """
@@ -92,6 +93,7 @@ class ScriptedSource:
     def __init__(self, *scripts: Callable[[Intake], None], name: str = "scripted") -> None:
         self.name = name
         self.runs = 0
+        self.intake: Intake | None = None
         self.heard: list[Any] = []
         self.closed = False
         self._scripts = scripts
@@ -100,8 +102,12 @@ class ScriptedSource:
         """See devices.source.Source."""
         script = self._scripts[min(self.runs, len(self._scripts) - 1)]
         self.runs += 1
-        script(intake)
-        await asyncio.Event().wait()
+        self.intake = intake
+        try:
+            script(intake)
+            await asyncio.Event().wait()
+        finally:
+            self.intake = None
 
     def safe(self, receipts: Sequence[Any]) -> None:
         """See devices.source.Source."""

@@ -1,4 +1,4 @@
-"""What connecting needs besides paho: a thread that nobody has to wait for, the password, a TLS context."""
+"""Connecting: in a thread that nobody has to wait for, with password, TLS and the wishes of MQTT 5."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,18 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
+
+from paho.mqtt.client import Client
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from devices.errors import SourceRefused
 from devices.mqtt.settings import Settings, Tls
+
+PACKET_LIMIT: Final = 16 * 1024 * 1024
+"""What an MQTT 5 broker may send in one packet, in bytes. Far above max_payload, so that what is too large is seen,
+counted and kept as a dead letter, and not dropped by the broker without a word; but bounded."""
 
 
 async def in_thread(work: Callable[[], None]) -> None:
@@ -48,6 +57,28 @@ class _Socket(ssl.SSLSocket):
         except BaseException:
             self.close()
             raise
+
+
+def connect(client: Client, settings: Settings) -> None:
+    """Bring up TCP and TLS and queue CONNECT, which asks for the session that the broker kept. Blocks.
+
+    Raises:
+        SourceRefused: the password or a certificate cannot be read.
+        OSError, ValueError: whatever socket and ssl have to say.
+    """
+    if settings.username:
+        client.username_pw_set(settings.username, password(settings) or None)
+    if settings.tls:
+        client.tls_set_context(tls_context(settings.tls))
+    host, port = settings.address
+    if not settings.v5:
+        client.connect(host, port, settings.keepalive)
+        return
+    wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    wishes.SessionExpiryInterval = settings.session_expiry
+    wishes.ReceiveMaximum = settings.receive_maximum
+    wishes.MaximumPacketSize = max(PACKET_LIMIT, 2 * settings.max_payload)
+    client.connect(host, port, settings.keepalive, clean_start=False, properties=wishes)
 
 
 def password(settings: Settings) -> str:

@@ -36,7 +36,10 @@ def connection_ended(code: ReasonCode, settings: Settings, *, by_broker: bool) -
     """The connection is gone: the broker said goodbye with `code`, or paho found it broken and made up `code`."""
     at = f"broker {where(settings)}"
     if not by_broker:
-        return SourceLost(f"the connection to {at} is gone")
+        # mosquitto 2.0 closes without a word when another client takes the session over.
+        return SourceLost(
+            f"the connection to {at} is gone; if it keeps going, look for another client with its client id"
+        )
     if code.value == _TAKEN_OVER:
         return SourceRefused(
             f"{at}: another client connected with the client id of this one; give each gateway and source a "
@@ -67,10 +70,12 @@ def connect_failed(error: Exception, settings: Settings) -> SourceError:
             )
         case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
             return SourceRefused(
-                f"{at}: no TLS connection ({error.reason or 'no cause given'}); is the port right?"
+                f"{at}: no TLS connection ({getattr(error, 'reason', None) or 'no cause given'}); is the port right?"
             )
-        case ssl.SSLEOFError():
-            problem = "ended the connection during the TLS handshake; does this port speak TLS?"
+        case ssl.SSLEOFError() | ConnectionResetError():
+            problem = "ended the connection while it came up" + (
+                "; does this port speak TLS?" if settings.tls else ""
+            )
         case socket.gaierror():
             problem = "has a name that no name server knows; check broker, and the network of this machine"
         case TimeoutError():

@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         password_file: file that holds nothing but the password. A relative path is looked up in
             $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
         tls: encrypt, and check the broker's certificate.
-        version: of the protocol. 5 lets the gateway set its window; "3.1.1" takes half the CPU time.
+        version: of the protocol. 5 lets the gateway set its window; "3.1.1" costs a third less CPU time.
         client_id: names the session at the broker, so it must differ between all clients of a broker.
             Empty: `GATEWAY:SOURCE`, from the gateway's id and the name of the source.
         receive_maximum: messages the broker may send ahead of their acknowledgement (MQTT 5; with 3.1.1 the
@@ -85,3 +85,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def address(self) -> tuple[str, int]:
         """Host and port to connect to."""
         return self.broker, self.port or (TLS_PORT if self.tls else PORT)
+
+    @property
+    def v5(self) -> bool:
+        """Whether to speak MQTT 5 rather than 3.1.1."""
+        return self.version in (5, "5")

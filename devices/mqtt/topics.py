@@ -40,6 +40,8 @@ class Pattern:
     """
 
     def __init__(self, text: str) -> None:
+        if not text:
+            raise PatternError("is empty")
         if len(text) > TOPIC_LIMIT:
             raise PatternError(f"is longer than {TOPIC_LIMIT} characters")
         shared, levels = _split(text)

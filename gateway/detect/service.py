@@ -84,6 +84,7 @@ class Detect:
                 _say(anomaly)
             if await self._deliver(said, stop):
                 self._consumer.done()
+            await self._sink.idle()
             self._attempt_done()
 
     async def _prepare(self, stop: asyncio.Event) -> None:

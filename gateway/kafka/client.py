@@ -1,6 +1,7 @@
 """What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
 import structlog
@@ -57,36 +58,31 @@ def explain(error: KafkaError) -> str:
 
 
 def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
-    """Make the topics that do not exist, if the configuration allows it. Blocks for up to three ADMIN_TIMEOUTs.
+    """Make the topics that do not exist. Blocks for up to three ADMIN_TIMEOUTs.
 
     What the cluster refuses (no permission, a policy) is logged with what to do, and left to its administrator.
 
     Raises:
         KafkaUnavailableError: the cluster did not answer.
     """
-    if not config.create_topics:
-        return
     admin = AdminClient({**properties(config, client_id), "log_level": 0})
     try:
         known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
-        missing = [name for name in names if name not in known]
-        made = (
-            admin.create_topics(
-                [NewTopic(name, config.partitions or -1, config.replication or -1) for name in missing],
-                request_timeout=ADMIN_TIMEOUT,
-            )
-            if missing
-            else {}
-        )
-        for name, future in made.items():
-            _note_creation(name, future)
+        missing = [
+            NewTopic(name, config.partitions or -1, config.replication or -1)
+            for name in names
+            if name not in known
+        ]
+        if missing:
+            for name, future in admin.create_topics(missing, request_timeout=ADMIN_TIMEOUT).items():
+                _note_creation(name, future)
     except KafkaException as error:
         raise KafkaUnavailableError(explain(error.args[0])) from None
 
 
-def _note_creation(name: str, future: "object") -> None:
+def _note_creation(name: str, future: "Future[None]") -> None:
     try:
-        future.result(ADMIN_TIMEOUT)  # type: ignore[attr-defined]  # untyped in the client
+        future.result(ADMIN_TIMEOUT)
     except KafkaException as error:
         problem: KafkaError = error.args[0]
         if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:

@@ -12,12 +12,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from gateway.config import ConfigError, Kafka
 from gateway.kafka.client import explain, properties
-from gateway.kafka.sink import UNREACHABLE
 from gateway.wire import Reading, WireError, decode_reading
 
 _log = structlog.get_logger()
 
-MAX_READINGS: Final = 10_000
+MAX_READINGS: Final = 5_000
 """Readings that one poll brings at most."""
 
 RECORD_LIMIT: Final = 32_768
@@ -25,10 +24,6 @@ RECORD_LIMIT: Final = 32_768
 
 COMMIT_EVERY: Final = 1.0
 """Seconds between two commits: how much may come again after a crash."""
-
-LOOK_EVERY: Final = 5.0
-LOOK_TIMEOUT: Final = 3.0
-"""Seconds between two looks whether Kafka is there, once in doubt, and how long each may take."""
 
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two complaints of one kind."""
@@ -41,7 +36,7 @@ class ReadingsConsumer:
     """Polls in one worker thread of its own. Used from one event loop; calls must not overlap.
 
     At least once: what was polled and not reported by `done` before a crash comes again, and up to COMMIT_EVERY more.
-    It waits for Kafka for as long as it takes; in the log stands once that it is away, and once that it is back.
+    It waits for Kafka for as long as it takes, and leaves it to KafkaSink to say that it is away.
 
     Attributes:
         unreadable: records so far that are no readings; they were skipped.
@@ -56,25 +51,27 @@ class ReadingsConsumer:
         self.unreadable = 0
         self._bootstrap = config.bootstrap_servers
         self._topic = config.readings_topic
-        self._reachable: bool | None = None
-        self._in_doubt = True
-        self._trouble = "no answer"
-        self._next_look = self._next_commit = 0.0
+        self._next_commit = 0.0
         self._complained: dict[str, float] = {}
         self._polled: dict[int, int] = {}
         self._done: dict[int, int] = {}
         self._committed: dict[int, int] = {}
+        classic = config.options.get("group.protocol") != "consumer"
         self._settings: dict[str, Any] = {
             "group.id": group,
             "auto.offset.reset": start,
             "enable.auto.commit": False,
             "fetch.queue.backoff.ms": 5,  # the default, a second, halves the rate whenever the queue was full
+            "queued.min.messages": 10_000,  # with the next, what a backlog takes of the memory: two polls ahead
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 131_072,  # of each partition at a time, before decompression
             "isolation.level": "read_committed",
+            # How long the partitions of a member that died stand still; the new protocol leaves that to the broker.
+            **({"session.timeout.ms": 10_000} if classic else {}),
             "topic.metadata.refresh.interval.ms": 10_000,  # a topic made after us is found this soon
             **properties(config, group),
-            "error_cb": self._on_error,
             "on_commit": self._on_commit,
-            "log_level": 0,  # every connection failure comes to error_cb too; _look says it once
+            "log_level": 0,  # KafkaSink says of both when Kafka is away
         }
         try:
             self._consumer: Consumer | None = self._make()
@@ -85,7 +82,7 @@ class ReadingsConsumer:
     async def poll(self, within: float = 0.1) -> list[Arrival]:
         """The next readings, in order per key; after `within` seconds as many as there are, be it none.
 
-        While Kafka is away it may take LOOK_TIMEOUT longer. Never raises for what Kafka does.
+        Never raises for what Kafka does.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._poll, within)
 
@@ -116,7 +113,6 @@ class ReadingsConsumer:
                 if partition.offset >= 0:
                     self._polled[partition.partition] = partition.offset
             self._commit(consumer)
-            self._look(consumer)
         except KafkaException as error:
             self._give_up_consumer(error)
             return []
@@ -140,9 +136,9 @@ class ReadingsConsumer:
         return None
 
     def _commit(self, consumer: Consumer) -> None:
-        """Tell Kafka what is done, without waiting, if it has not been told and is there to be told."""
+        """Tell Kafka what is done, without waiting, if it has not been told."""
         now = time.monotonic()
-        if self._done.items() <= self._committed.items() or now < self._next_commit or self._in_doubt:
+        if self._done.items() <= self._committed.items() or now < self._next_commit:
             return
         self._next_commit = now + COMMIT_EVERY
         self._send_commit(consumer, self._done)
@@ -162,7 +158,7 @@ class ReadingsConsumer:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Partitions go to another member, or back at the end: it shall begin where we stopped."""
         offsets = {p.partition: self._done[p.partition] for p in partitions if p.partition in self._done}
-        if offsets and not self._in_doubt:
+        if offsets:
             with contextlib.suppress(KafkaException):
                 self._send_commit(consumer, offsets)
         self._forget(partitions)
@@ -175,29 +171,6 @@ class ReadingsConsumer:
         for positions in (self._polled, self._done, self._committed):
             for partition in partitions:
                 positions.pop(partition.partition, None)
-
-    def _on_error(self, error: KafkaError) -> None:
-        self._trouble = _explain(error)
-        self._in_doubt = self._in_doubt or error.code() in UNREACHABLE
-
-    def _look(self, consumer: Consumer) -> None:
-        """Once in doubt, ask Kafka itself: connections come and go for harmless reasons too."""
-        now = time.monotonic()
-        if not self._in_doubt or now < self._next_look:
-            return
-        self._next_look = now + LOOK_EVERY
-        try:
-            consumer.list_topics(self._topic, timeout=LOOK_TIMEOUT)
-        except KafkaException:
-            reachable = False
-        else:
-            reachable = True
-            self._in_doubt = False
-        was, self._reachable = self._reachable, reachable
-        if reachable and was is False:
-            _log.info("kafka reachable", bootstrap=self._bootstrap, topic=self._topic)
-        elif not reachable and was is not False:
-            _log.warning("kafka unreachable", bootstrap=self._bootstrap, problem=self._trouble)
 
     def _give_up_consumer(self, error: KafkaException) -> None:
         """The next poll makes a new one."""

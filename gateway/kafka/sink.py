@@ -45,10 +45,11 @@ UNREACHABLE: Final = frozenset(
         KafkaError.SASL_AUTHENTICATION_FAILED,
     }
 )
-"""Reports of the client that mean that nothing can be sent now. It goes on trying by itself."""
+"""Reports of the client that put Kafka in doubt. All brokers are also "down" when they closed idle connections, so
+only a look can tell."""
 
 PROBE_EVERY: Final = 5.0
-"""Seconds between two looks whether an unreachable cluster is back while there is nothing to send."""
+"""Seconds between two looks whether a cluster that is in doubt or unreachable is there."""
 
 
 class Outcome(NamedTuple):
@@ -105,6 +106,7 @@ class KafkaSink:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._producer: Producer | None = self._make()
         self._probed = 0.0
+        self._doubt = ""
         self.link = Link(None, time.monotonic(), "")
 
     async def prepare(self, topics: Sequence[str]) -> None:
@@ -161,6 +163,8 @@ class KafkaSink:
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
 
     def _prepare(self, topics: Sequence[str]) -> None:
+        if not self._config.create_topics:
+            return
         try:
             ensure_topics(self._config, self._client_id, topics)
         except KafkaUnavailableError as error:
@@ -193,7 +197,9 @@ class KafkaSink:
         except (KafkaException, SystemError, BufferError) as error:
             # A fatal error of the idempotent producer comes as an exception out of produce or poll, sometimes as a
             # SystemError in its wake, and reports can be lost with it: so all that was not reported is pending.
-            fatal = explain(error.args[0]) if isinstance(error, KafkaException) else str(error)
+            fatal = (
+                explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or "SystemError"
+            )
         if fatal:
             trouble = fatal
             await self._call(self._give_up_producer, fatal)
@@ -213,6 +219,8 @@ class KafkaSink:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
             producer.poll(0)
+            if self._in_question():
+                await self._call(self._probe, producer)
             attempt_done()
 
     def _give_up_producer(self, problem: str) -> None:
@@ -223,11 +231,23 @@ class KafkaSink:
     def _idle(self) -> None:
         producer = self._producer = self._producer or self._make()
         producer.poll(0)
-        if self.link.reachable is False and time.monotonic() - self._probed > PROBE_EVERY:
-            self._probed = time.monotonic()
-            with contextlib.suppress(KafkaException):
-                producer.list_topics(self._config.readings_topic, timeout=1.0)
-                self._note(reachable=True)
+        if self._in_question():
+            self._probe(producer)
+
+    def _in_question(self) -> bool:
+        """Whether there is reason to ask the cluster itself, and the last time was long ago."""
+        doubt = self._doubt or self.link.reachable is False
+        return bool(doubt) and time.monotonic() - self._probed > PROBE_EVERY
+
+    def _probe(self, producer: Producer) -> None:
+        """Ask the cluster itself."""
+        self._probed = time.monotonic()
+        try:
+            producer.list_topics(self._config.readings_topic, timeout=1.0)
+        except KafkaException:
+            self._note(reachable=False, trouble=self._doubt)
+        else:
+            self._note(reachable=True)
 
     def _end(self) -> None:
         producer, self._producer = self._producer, None
@@ -238,10 +258,12 @@ class KafkaSink:
 
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
-            self._note(reachable=False, trouble=explain(error))
+            self._doubt = explain(error)
 
     def _note(self, *, reachable: bool, trouble: str = "") -> None:
         was = self.link
+        if reachable:
+            self._doubt = ""
         if reachable == was.reachable:
             self.link = was._replace(trouble=trouble or was.trouble if not reachable else "")
             return

@@ -13,7 +13,7 @@ NOON = 1_767_355_200 * SECOND
 KEY = b"gw-1/boiler-7"
 
 
-def reading(  # noqa: PLR0913 - each is something that a test varies
+def reading(
     value: type_of_value,
     at: float = 0.0,
     *,

@@ -14,7 +14,7 @@ def start_broker(tmp_path: Path) -> Iterator[StartBroker]:
     """Starts a broker with the configuration given."""
     if not mosquitto.program():
         pytest.skip("mosquitto is missing; on Debian: apt-get install mosquitto")
-    started = []
+    started: list[mosquitto.Mosquitto] = []
 
     def start(config: str = "") -> mosquitto.Mosquitto:
         broker = mosquitto.Mosquitto(tmp_path / f"broker-{len(started)}", config)

@@ -20,8 +20,7 @@ DYNAMIC_SECURITY: Final = "mosquitto_dynamic_security.so"
 class Mosquitto:
     """A broker whose sessions and messages outlive it in `folder`, as a broker in the field keeps them.
 
-    `config` is added to the configuration; `{folder}` in it stands for the folder. Anybody may connect unless it
-    says otherwise; `listener` replaces the options of the only listener.
+    `config` is added to the configuration. Anybody may connect unless it says otherwise.
     """
 
     def __init__(self, folder: Path, config: str = "", port: int = 0) -> None:
@@ -36,7 +35,7 @@ class Mosquitto:
             f"persistence_location {folder}/",
             "autosave_interval 1",
             "set_tcp_nodelay true",
-            config.replace("{folder}", str(folder)),
+            config,
         ]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n")
@@ -66,10 +65,13 @@ class Mosquitto:
         if self._process:
             self._process.send_signal(signal.SIGSTOP)
 
-    def publish(self, topic: str, *payloads: str | bytes, qos: int = 1, retain: bool = False) -> None:
-        """Publish and wait for the acknowledgements."""
+    def publish(
+        self, topic: str, *payloads: str | bytes, qos: int = 1, retain: bool = False, ca: Path | None = None
+    ) -> None:
+        """Publish, with TLS if `ca` is given, and wait for the acknowledgements."""
+        tls: Any = {"ca_certs": str(ca)} if ca else None
         messages: list[Any] = [(topic, payload, qos, retain) for payload in payloads]
-        paho.mqtt.publish.multiple(messages, HOST, self.port)
+        paho.mqtt.publish.multiple(messages, HOST, self.port, tls=tls)
 
     def _answers(self) -> bool:
         if self._process and self._process.poll() is not None:
@@ -115,29 +117,16 @@ def certificates(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
-        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        files: list[object] = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
         _run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name} of the tests", *files])
-    request = folder / "server.csr"
-    _run(
-        [
-            "openssl",
-            "req",
-            *curve[:-2],
-            "-subj",
-            "/CN=broker",
-            "-keyout",
-            folder / "server.key",
-            "-out",
-            request,
-        ]
-    )
-    names = folder / "names"
+    key, request, names = folder / "server.key", folder / "server.csr", folder / "names"
+    files = ["-keyout", key, "-out", request]
+    _run(["openssl", "req", *curve[:-2], "-subj", "/CN=broker", *files])
     names.write_text("subjectAltName=IP:127.0.0.1\n")
+    files = ["-in", request, "-extfile", names, "-out", folder / "server.pem"]
     signer = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2"]
-    _run(
-        ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", names, "-out", folder / "server.pem"]
-    )
+    _run(["openssl", "x509", "-req", *files, *signer])
 
 
-def _run(command: Sequence[str | Path]) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+def _run(command: Sequence[object]) -> None:
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, timeout=30)

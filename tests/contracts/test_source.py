@@ -1,0 +1,158 @@
+"""What devices.source.Source promises, held by every source there is and by the fake that stands in for them."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from mosquitto import Mosquitto
+from pty_port import SerialLine
+from waiting import until
+
+from devices.errors import SourceError
+from devices.registry import open_source
+from devices.source import Intake, Source
+from gateway.testing import RecordingIntake, ScriptedSource, connects
+
+
+class Rig(NamedTuple):
+    """A source, what makes the other side say one more thing, and what takes the other side away and back."""
+
+    source: Source
+    say: Callable[[], None]
+    away: Callable[[], None]
+    back: Callable[[], None]
+
+
+def nothing() -> None:
+    """For what cannot be taken away."""
+
+
+@pytest.fixture
+def serial(tmp_path: Path) -> Iterator[Rig]:
+    with SerialLine(tmp_path) as line:
+        source = open_source("one", {"kind": "serial", "port": str(line.name)})
+        yield Rig(source, lambda: line.write(b"t=1\n"), line.hang_up, line.plug_in)
+
+
+def mqtt(broker: Mosquitto, version: str) -> Rig:
+    table = {
+        "kind": "mqtt",
+        "broker": "127.0.0.1",
+        "port": broker.port,
+        "topics": ["plant/{device}/{sensor}"],
+    }
+    source = open_source("one", {**table, "version": version}, "pi-7")
+    return Rig(source, lambda: broker.publish("plant/b/t", "1"), broker.stop, broker.start)
+
+
+@pytest.fixture
+def mqtt_5(broker: Mosquitto) -> Rig:
+    return mqtt(broker, "5")
+
+
+@pytest.fixture
+def mqtt_3(broker: Mosquitto) -> Rig:
+    return mqtt(broker, "3.1.1")
+
+
+@pytest.fixture
+def simulator() -> Rig:
+    return Rig(open_source("one", {"kind": "simulator", "interval": 0.01}), nothing, nothing, nothing)
+
+
+@pytest.fixture
+def scripted() -> Rig:
+    source = ScriptedSource(connects, name="one")
+    return Rig(source, lambda: source.intake.readings([]) if source.intake else None, nothing, nothing)
+
+
+@pytest.fixture(params=["scripted", "simulator", "serial", "mqtt_5", "mqtt_3"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    found: Rig = request.getfixturevalue(request.param)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def running(source: Source, intake: Intake) -> Any:
+    task = asyncio.create_task(source.run(intake))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_it_says_when_it_is_connected_and_hands_over_what_the_other_side_says(rig: Rig) -> None:
+    async def scene() -> None:
+        intake = RecordingIntake()
+        async with running(rig.source, intake):
+            await until(lambda: intake.connections == 1, "the connection")
+            await asyncio.to_thread(rig.say)
+            await until(lambda: intake.receipts, "a payload")
+        await rig.source.close()
+
+    asyncio.run(scene())
+
+
+def test_a_cancelled_run_ends_at_once_and_what_it_took_can_still_be_acknowledged(rig: Rig) -> None:
+    async def scene() -> None:
+        intake = RecordingIntake()
+        async with running(rig.source, intake) as task:
+            await until(lambda: intake.connections == 1, "the connection")
+            await asyncio.to_thread(rig.say)
+            await until(lambda: intake.receipts, "a payload")
+            task.cancel()
+            async with asyncio.timeout(1):
+                await asyncio.wait([task])
+            assert task.cancelled()
+        taken = len(intake.receipts)
+        await asyncio.to_thread(rig.say)
+        rig.source.safe([receipt for receipt in intake.receipts if receipt is not None])
+        await rig.source.close()
+        assert len(intake.receipts) == taken, "nothing is handed over after run()"
+
+    asyncio.run(scene())
+
+
+def test_it_can_be_closed_before_it_ran_and_twice(rig: Rig) -> None:
+    async def scene() -> None:
+        await rig.source.close()
+        intake = RecordingIntake()
+        async with running(rig.source, intake):
+            await until(lambda: intake.connections == 1, "the connection")
+        await rig.source.close()
+        await rig.source.close()
+
+    asyncio.run(scene())
+
+
+def test_it_can_run_again_after_it_was_lost_and_old_receipts_are_void(rig: Rig) -> None:
+    if rig.away is nothing:
+        return  # this one cannot be taken away
+
+    async def scene() -> None:
+        intake = RecordingIntake()
+        async with running(rig.source, intake) as task:
+            await until(lambda: intake.connections == 1, "the connection")
+            await asyncio.to_thread(rig.say)
+            await until(lambda: intake.receipts, "a payload")
+            await asyncio.to_thread(rig.away)
+            async with asyncio.timeout(5):
+                await asyncio.wait([task])
+            assert isinstance(task.exception(), SourceError)
+        with pytest.raises(SourceError, match=r".{20}"):
+            await rig.source.run(intake)
+        await asyncio.to_thread(rig.back)
+        old = [receipt for receipt in intake.receipts if receipt is not None]
+        async with running(rig.source, intake):
+            await until(lambda: intake.connections == 2, "the connection again")
+            rig.source.safe(old)
+            before = len(intake.receipts)
+            await asyncio.to_thread(rig.say)
+            await until(lambda: len(intake.receipts) > before, "a payload after that")
+        await rig.source.close()
+
+    asyncio.run(scene())
