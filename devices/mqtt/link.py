@@ -32,9 +32,9 @@ from devices.mqtt.topics import Pattern
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
-POLL: Final = 0.05
-"""Seconds between two looks at a socket that had messages at the last one. At 500 messages/s it saves half of the CPU
-time and costs 25 ms of delay in the median, less than the wait of a batch for its age."""
+POLL: Final = 0.04
+"""Seconds between two looks at a socket that had messages at the last one: time of processor against delay. From 0.01
+to 0.05 a reading went from 152 to 96 us at 500 a second, and the median of the whole way from 74 to 108 ms."""
 
 DRAIN: Final = 256
 """Messages taken in one go before everything else in the loop gets its turn: about 10 ms."""

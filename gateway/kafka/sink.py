@@ -18,10 +18,10 @@ _log = structlog.get_logger()
 MAX_RECORDS: Final = 10_000
 """Records that one send() may carry: half of the client's own queue, which is kept small as the spool is the buffer."""
 
-FIRST_LOOK: Final = 0.005
+FIRST_LOOK: Final = 0.02
 LONGEST_LOOK: Final = 0.2
-"""Seconds until the reports of a send() are fetched, doubled each time: Kafka on a LAN answers within milliseconds, and
-in an outage nothing is gained by asking often."""
+"""Seconds until the reports of a send() are fetched, doubled each time: one look is mostly enough, as Kafka on a LAN
+answers within milliseconds, and in an outage nothing is gained by asking often."""
 
 REFUSED: Final = frozenset(
     {

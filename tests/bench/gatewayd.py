@@ -27,7 +27,8 @@ PACED_SECONDS: Final = 15
 WITHIN: Final = 60.0
 
 ROOM: Final = 400_000_000
-"""Bytes that may wait for Kafka: the broker's whole window of packed payloads fits, so that nothing is dropped."""
+"""Bytes that may wait for Kafka. Packed payloads are taken in faster than they are sent, and acknowledged when dropped: by
+default some of such a backlog would go by the drop policy."""
 
 
 class Bench:
