@@ -105,27 +105,35 @@ class Forward:
     async def _bury(self, record: Record, reason: str, batches: Sequence[Batch]) -> None:
         """Turn a record that Kafka refuses into a dead letter."""
         if record.topic == self._kafka.dead_letters_topic:
-            letter = decode_dead_letter(record.value)
-            self._ledger.source(letter.source).dead_letters_dropped += 1
-            _log.error("dead letter refused by kafka", source=letter.source, reason=reason)
+            self._give_up(decode_dead_letter(record.value).source, reason)
             return
         reading = decode_reading(record.value)
         batch = next(batch for batch in batches if batch.first <= reading.seq <= batch.last)
         batch.counts[reading.source] -= 1
-        self._ledger.source(reading.source).refused += 1
+        self._ledger.refused(reading.source)
         _log.error("reading refused by kafka", source=reading.source, seq=reading.seq, reason=reason)
-        letter = DeadLetter(
-            VERSION,
-            self._gateway,
-            reading.source,
-            record.topic,
-            f"refused by Kafka: {reason}",
-            reading.received,
-            len(record.value),
-            record.value,
-            text_of(record.value),
-        )
-        await self._deliver([self._letter_record(letter)])
+        # A letter is larger than what it holds: if it is refused as well, the beginning has to do.
+        for kept in (record.value, record.value[: len(record.value) // 4]):
+            letter = DeadLetter(
+                VERSION,
+                self._gateway,
+                reading.source,
+                record.topic,
+                f"refused by Kafka: {reason}",
+                reading.received,
+                len(record.value),
+                kept,
+                text_of(kept) if kept is record.value else "",
+            )
+            refused = await self._deliver([self._letter_record(letter)])
+            if not refused:
+                return
+        self._give_up(reading.source, refused[0][1])
+
+    def _give_up(self, source: str, reason: str) -> None:
+        """A dead letter that cannot be written must not hold up the readings behind it."""
+        self._ledger.source(source).dead_letters_dropped += 1
+        _log.error("dead letter refused by kafka", source=source, reason=reason)
 
     def _encode(self, batch: Batch) -> list[Record]:
         topic, prefix = self._kafka.readings_topic, self._key_prefix

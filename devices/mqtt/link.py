@@ -16,6 +16,7 @@ import contextlib
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -36,8 +37,12 @@ POLL: Final = 0.04
 """Seconds between two looks at a socket that had messages at the last one: time of processor against delay. From 0.01
 to 0.05 a reading went from 152 to 96 us at 500 a second, and the median of the whole way from 74 to 108 ms."""
 
-DRAIN: Final = 256
-"""Messages taken in one go before everything else in the loop gets its turn: about 10 ms."""
+TURN: Final = 0.01
+"""Seconds for which messages are taken in one go before everything else in the loop gets its turn."""
+
+HELD: Final = 8_000_000
+"""Bytes of payload held back while the gateway has no room, before the socket itself is left alone. Up to there the
+connection is kept alive and the broker's window is what stops it."""
 
 KEEPALIVE_CHECK: Final = 1.0
 """Seconds between two calls of paho's keepalive."""
@@ -61,9 +66,11 @@ class Link:
         self.ended: asyncio.Future[SourceError] = self._loop.create_future()
         self._greeting: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._grants: asyncio.Future[Iterable[ReasonCode]] = self._loop.create_future()
-        self._held: list[MQTTMessage] = []
-        self._take: Callable[[MQTTMessage], None] = self._held.append
-        self._taken = 0
+        self._held: deque[MQTTMessage] = deque()
+        self._held_bytes = 0
+        self._take: Callable[[MQTTMessage], None] = self._hold
+        self._ready: Callable[[], bool] = _never
+        self._seen = 0
         self._fd = -1
         self._awaiting_input = self._awaiting_room = self._draining = self._stopped = False
         self._next_look: asyncio.Handle | None = None
@@ -107,12 +114,10 @@ class Link:
                 raise refusals.connect_failed(error, self._settings) from error
             raise
 
-    def start(self, take: Callable[[MQTTMessage], None]) -> None:
-        """Hand every message to `take`, which must not raise, beginning with those held back."""
-        self._take = take
-        for message in self._held:
-            take(message)
-        self._held.clear()
+    def start(self, take: Callable[[MQTTMessage], None], ready: Callable[[], bool]) -> None:
+        """Hand every message to `take`, which must not raise, whenever `ready()`; the others are held back in order."""
+        self._take, self._ready = take, ready
+        self._read()
 
     def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
         """Acknowledge messages, given as packet id and QoS, in their order, and send that in one go.
@@ -219,21 +224,41 @@ class Link:
         self._fd = -1
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._taken += 1
-        self._take(message)
+        self._seen += 1
+        if self._held or not self._ready():
+            self._hold(message)
+        else:
+            self._take(message)
+
+    def _hold(self, message: MQTTMessage) -> None:
+        self._held.append(message)
+        self._held_bytes += len(message.payload)
+
+    def _release(self, until: float) -> None:
+        """Hand over what was held back, as far as there is room and time."""
+        while self._held and self._ready() and self._loop.time() < until:
+            message = self._held.popleft()
+            self._held_bytes -= len(message.payload)
+            self._take(message)
 
     def _read(self) -> None:
         """Take what the socket has; then look again at once or after a while, or await more."""
-        loop_read, pending, before = self._client.loop_read, self._pending, self._taken
+        if self._next_look:
+            self._next_look.cancel()
+        loop_read, pending, before, now = self._client.loop_read, self._pending, self._seen, self._loop.time
         delay: float | None = 0.0
+        until = now() + TURN
         self._draining = True
         try:
-            for _ in range(DRAIN):
-                seen = self._taken
+            self._release(until)
+            while self._held_bytes < HELD and now() < until:
+                seen = self._seen
                 loop_read()
-                if self._taken == seen and not pending():
-                    delay = POLL if seen != before else None
+                if self._seen == seen and not pending():
+                    delay = POLL if self._held or seen != before else None
                     break
+            if self._held and not self._ready():
+                delay = POLL
         except Exception as error:  # noqa: BLE001 - paho has lost its place in the stream
             self._give_up(error)
         finally:
@@ -287,3 +312,7 @@ def _settle(future: "asyncio.Future[T]", result: T) -> None:
 
 def _nothing() -> int:
     return 0
+
+
+def _never() -> bool:
+    return False

@@ -29,12 +29,20 @@ REFUSED: Final = frozenset(
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.INVALID_MSG,
         KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
     }
 )
 """Errors that sending the same record again cannot cure. Everything else is pending: it may be cured, or the record
 may be in Kafka already."""
 
+
+UNWRITABLE: Final = frozenset(
+    {
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client gives these no public name
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    }
+)
+"""Errors of a topic that its administrator has to cure. Readings wait for that; dead letters do not."""
 
 UNREACHABLE: Final = frozenset(
     {
@@ -161,6 +169,8 @@ class KafkaSink:
             return Producer(settings)
         except KafkaException as error:
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
+        except (TypeError, ValueError) as error:  # a property that is a function in Python
+            raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
 
     def _prepare(self, topics: Sequence[str]) -> None:
         if not self._config.create_topics:
@@ -181,7 +191,7 @@ class KafkaSink:
             nonlocal trouble
             if error is None:
                 delivered.append(message)
-            elif error.code() in REFUSED:
+            elif self._is_refused(error, message.topic() or ""):
                 refused.append((_record(message), explain(error)))
             else:
                 trouble = explain(error)
@@ -189,7 +199,7 @@ class KafkaSink:
         try:
             self._producer = self._producer or self._make()
             for record, error in _offer(self._producer, records, report):
-                if error.code() in REFUSED:
+                if self._is_refused(error, record.topic):
                     refused.append((record, explain(error)))
                 else:
                     trouble = explain(error)
@@ -211,6 +221,11 @@ class KafkaSink:
         if pending:
             self._note(reachable=False, trouble=trouble or "not acknowledged before the gateway stopped")
         return Outcome(len(delivered), refused, pending, trouble)
+
+    def _is_refused(self, error: KafkaError, topic: str) -> bool:
+        """Whether sending again cannot help, or must not be waited for: no letter holds up the readings behind it."""
+        unwritable = topic == self._config.dead_letters_topic and error.code() in UNWRITABLE
+        return unwritable or error.code() in REFUSED
 
     async def _fetch_reports(self, producer: Producer, attempt_done: Callable[[], None]) -> None:
         """Until there is one of every record, or close() was called."""

@@ -73,6 +73,10 @@ class MemorySpool:
         self._filled.set()
         self._emptied.clear()
 
+    def has_room(self) -> bool:
+        """Whether sources that can wait may go on: they leave half of the room to those that cannot."""
+        return 2 * self._size < self._settings.memory_bytes
+
     async def wait(self) -> None:
         """Return when there is a batch to read. Cancelling is safe."""
         await self._filled.wait()

@@ -229,3 +229,29 @@ def test_the_estimate_of_what_a_reading_costs_is_honest() -> None:
     tracemalloc.stop()
 
     assert 0.6 * READING_BYTES < each < 1.2 * READING_BYTES
+
+
+def test_sources_that_can_wait_are_asked_to_while_half_of_the_room_is_taken() -> None:
+    spool, _ = spool_of(capacity=READING_BYTES * 100)
+    spool.append(batch_of(range(49)))
+    assert spool.has_room()
+    spool.append(batch_of(range(49, 60)))
+    assert not spool.has_room()
+
+    spool.commit(spool.read(1)[0].last)
+
+    assert spool.has_room()
+
+
+def test_a_letter_that_outlives_its_readings_is_not_acknowledged_before_it_is_safe() -> None:
+    spool, _ = spool_of(capacity=READING_BYTES * 10)
+    source = Listener()
+    mixed = batch_of(range(10), source, "mixed")
+    mixed.add_letter(letter())
+    spool.append(mixed)
+    spool.append(batch_of(range(10, 20)))
+    assert source.heard == []
+
+    spool.commit(spool.read(1000)[-1].last)
+
+    assert source.heard == ["mixed"]
