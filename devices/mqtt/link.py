@@ -16,7 +16,6 @@ import contextlib
 import os
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,9 +23,10 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from devices.errors import SourceError, SourceLost
+from devices.errors import SourceError
 from devices.mqtt import refusals
-from devices.mqtt.dial import connect, in_thread
+from devices.mqtt.backlog import Backlog
+from devices.mqtt.dial import connect, in_thread, packet_limit
 from devices.mqtt.settings import Settings
 from devices.mqtt.topics import Pattern
 
@@ -39,10 +39,6 @@ to 0.05 a reading went from 152 to 96 us at 500 a second, and the median of the 
 
 TURN: Final = 0.01
 """Seconds for which messages are taken in one go before everything else in the loop gets its turn."""
-
-HELD: Final = 8_000_000
-"""Bytes of payload held back while the gateway has no room, before the socket itself is left alone. Up to there the
-connection is kept alive and the broker's window is what stops it."""
 
 KEEPALIVE_CHECK: Final = 1.0
 """Seconds between two calls of paho's keepalive."""
@@ -62,14 +58,12 @@ class Link:
 
     def __init__(self, settings: Settings, client_id: str) -> None:
         self._settings = settings
+        self._packet_limit = packet_limit(settings)
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[SourceError] = self._loop.create_future()
         self._greeting: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._grants: asyncio.Future[Iterable[ReasonCode]] = self._loop.create_future()
-        self._held: deque[MQTTMessage] = deque()
-        self._held_bytes = 0
-        self._take: Callable[[MQTTMessage], None] = self._hold
-        self._ready: Callable[[], bool] = _never
+        self._backlog = Backlog()
         self._seen = 0
         self._fd = -1
         self._awaiting_input = self._awaiting_room = self._draining = self._stopped = False
@@ -116,7 +110,7 @@ class Link:
 
     def start(self, take: Callable[[MQTTMessage], None], ready: Callable[[], bool]) -> None:
         """Hand every message to `take`, which must not raise, whenever `ready()`; the others are held back in order."""
-        self._take, self._ready = take, ready
+        self._backlog.open(take, ready)
         self._read()
 
     def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
@@ -225,42 +219,32 @@ class Link:
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._seen += 1
-        if self._held or not self._ready():
-            self._hold(message)
-        else:
-            self._take(message)
-
-    def _hold(self, message: MQTTMessage) -> None:
-        self._held.append(message)
-        self._held_bytes += len(message.payload)
-
-    def _release(self, until: float) -> None:
-        """Hand over what was held back, as far as there is room and time."""
-        while self._held and self._ready() and self._loop.time() < until:
-            message = self._held.popleft()
-            self._held_bytes -= len(message.payload)
-            self._take(message)
+        self._backlog.add(message)
 
     def _read(self) -> None:
         """Take what the socket has; then look again at once or after a while, or await more."""
         if self._next_look:
             self._next_look.cancel()
-        loop_read, pending, before, now = self._client.loop_read, self._pending, self._seen, self._loop.time
+        loop_read, pending, backlog, before = self._client.loop_read, self._pending, self._backlog, self._seen
         delay: float | None = 0.0
+        now = self._loop.time
         until = now() + TURN
         self._draining = True
         try:
-            self._release(until)
-            while self._held_bytes < HELD and now() < until:
+            backlog.release(lambda: now() < until)
+            while not backlog.full and now() < until:
                 seen = self._seen
                 loop_read()
+                if self._seen == seen and self._incoming() > self._packet_limit:
+                    self._give_up(refusals.packet_too_large(self._packet_limit, self._settings))
+                    return
                 if self._seen == seen and not pending():
-                    delay = POLL if self._held or seen != before else None
+                    delay = POLL if backlog or seen != before else None
                     break
-            if self._held and not self._ready():
+            if backlog.stuck:
                 delay = POLL
         except Exception as error:  # noqa: BLE001 - paho has lost its place in the stream
-            self._give_up(error)
+            self._give_up(refusals.unreadable(error, self._settings))
         finally:
             self._draining = False
         self._flush()
@@ -270,10 +254,17 @@ class Link:
         if delay is not None:
             self._next_look = self._loop.call_later(delay, self._read)
 
-    def _give_up(self, error: Exception) -> None:
-        what = f"broker {refusals.where(self._settings)} sent what paho-mqtt cannot read ({type(error).__name__})"
-        _settle(self.ended, SourceLost(what))
+    def _give_up(self, error: SourceError) -> None:
+        _settle(self.ended, error)
         self.drop()
+
+    def _incoming(self) -> int:
+        """Bytes of the packet that is arriving.
+
+        MQTT 3.1.1 knows no way to ask a broker for less, and paho none to say how large it is.
+        """
+        length: int = self._client._in_packet["remaining_length"]  # noqa: SLF001
+        return length
 
     def _flush(self) -> None:
         client = self._client
@@ -312,7 +303,3 @@ def _settle(future: "asyncio.Future[T]", result: T) -> None:
 
 def _nothing() -> int:
     return 0
-
-
-def _never() -> bool:
-    return False
