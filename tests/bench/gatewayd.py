@@ -26,10 +26,6 @@ PACE: Final = 500
 PACED_SECONDS: Final = 15
 WITHIN: Final = 60.0
 
-ROOM: Final = 400_000_000
-"""Bytes that may wait for Kafka. Packed payloads are taken in faster than they are sent, and acknowledged when dropped: by
-default some of such a backlog would go by the drop policy."""
-
 
 class Bench:
     """The servers, a folder, and a gatewayd for each piece of work."""
@@ -51,7 +47,7 @@ version = {version}
 client_id = "{name}"
 topics = ["plant/{{device}}/{{sensor}}", "rack/{{device}}"]
 """
-        settings = f'readings_topic = "{name}"\n[spool]\nmemory_bytes = {ROOM}\n'
+        settings = f'readings_topic = "{name}"\n'
         return Daemon(self.folder / name, self.server.bootstrap, source, settings)
 
     def full_rate(self) -> list[Figure]:
