@@ -35,7 +35,9 @@ def convert(table: Any, kind: type[T], key: str = "", also: Sequence[str] = ()) 
 def _explain(
     error: msgspec.ValidationError, table: Any, kind: type, key: str, also: Sequence[str]
 ) -> SettingError:
-    problem, _, at = str(error).partition(" - at `$")
+    problem, _, at = str(error).partition(" - at `")
+    of_key = at.startswith("key` in `")
+    at = at.removeprefix("key` in `").removeprefix("$")
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", at.removesuffix("`"))
     where = ".".join(filter(None, [key, *(name or index for name, index in steps)]))
     expected = _type_at(kind, [name for name, _ in steps])
@@ -53,7 +55,23 @@ def _explain(
         return SettingError(f"{where}.{field}" if where else field, "is required and missing")
     if typing.get_origin(expected) is typing.Literal:
         problem = f"allowed: {', '.join(sorted(repr(choice) for choice in typing.get_args(expected)))}"
+    if of_key:
+        return SettingError(
+            where, f"{_wrong_key(table, steps, expected)}is no name for a key: {_lower(problem)}"
+        )
     return SettingError(where, f"{_shown(table, steps, where)}is not allowed: {_lower(problem)}")
+
+
+def _wrong_key(table: Any, steps: list[tuple[str, str]], expected: Any) -> str:
+    """The first key of the table at `steps` that is not what a key there should be."""
+    for name, _ in steps:
+        table = table[name]
+    for key in table:
+        try:
+            msgspec.convert(key, typing.get_args(expected)[0])
+        except msgspec.ValidationError:
+            return f"{key!r} "
+    return "a key "
 
 
 def _shown(table: Any, steps: list[tuple[str, str]], where: str) -> str:
@@ -65,6 +83,8 @@ def _shown(table: Any, steps: list[tuple[str, str]], where: str) -> str:
         return ""
     if _SECRET.search(where) and not where.endswith("_file"):
         return "(not shown) "
+    if isinstance(value, dict | list):  # whatever is in there, secrets perhaps
+        return "a table " if isinstance(value, dict) else "an array "
     return f"{value!r} "
 
 

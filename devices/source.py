@@ -59,6 +59,13 @@ class Intake(Protocol):
         `data` is what was kept of it, `size` how many bytes it had; `reason` quotes no device data.
         """
 
+    def ready(self) -> bool:
+        """Whether there is room for more.
+
+        A source whose other side keeps what is not taken should stop taking while there is none, and look again a
+        little later. One that cannot wait goes on: what there is no room for is dropped by the gateway's policy.
+        """
+
     def connected(self) -> None:
         """The link is up: from now on silence means that the other side says nothing."""
 

@@ -14,11 +14,15 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+TopicName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$")]
+Servers = Annotated[str, Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,\s*[^\s,/]+:[0-9]{1,5})*$")]
 
 
 class ConfigError(Exception):
-    """The configuration is refused. The text names file, key, value and what is allowed."""
+    """The configuration is refused. The text names file, key, value and what is allowed, on one printable line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +52,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
     """
 
-    bootstrap_servers: Annotated[str, Meta(min_length=1)] = "localhost:9092"
+    bootstrap_servers: Servers = "localhost:9092"
     readings_topic: TopicName = "readings"
     dead_letters_topic: TopicName = "dead-letters"
     anomalies_topic: TopicName = "anomalies"
@@ -66,7 +70,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch_age: or when its first reading is this old, in seconds.
     """
 
-    batch_readings: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    batch_readings: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     batch_age: Annotated[float, Meta(gt=0, le=60)] = 0.1
 
 
@@ -76,7 +80,7 @@ class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         spill_after: a batch that Kafka has not acknowledged for so many seconds is written to disk; 0: every batch at
             once; `auto`: three times what Kafka took lately, at least 1.
-        memory_bytes: readings held in memory only, at most; from half of it on they are written to disk.
+        memory_bytes: readings held in memory only, at most; from three quarters of it on they are written to disk.
         disk_bytes: what the spool takes on disk at most.
         dead_letter_bytes: dead letters held at most, in memory and on disk, so that garbage cannot push out readings.
         when_full: what to give up when neither disk nor memory has room: the oldest readings held, the newest arriving,
@@ -173,7 +177,26 @@ def load(path: Path, kind: type[T]) -> T:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is not valid TOML: nested too deep") from None
     try:
         return convert(table, kind)
     except SettingError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def check_topics(kafka: Kafka, path: Path) -> None:
+    """Two kinds of record in one topic would be read as each other.
+
+    Raises:
+        ConfigError: two of the topics are one. `path` is the file, for the message.
+    """
+    keys = ("readings_topic", "dead_letters_topic", "anomalies_topic")
+    seen: dict[str, str] = {}
+    for key in keys:
+        name = getattr(kafka, key)
+        if name in seen:
+            raise ConfigError(
+                f"{path}: kafka.{key}: {name!r} is not allowed: must be another topic than kafka.{seen[name]}"
+            )
+        seen[name] = key

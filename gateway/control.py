@@ -32,7 +32,7 @@ def socket_folders() -> list[Path]:
     folders = [Path("/run/gateway")]
     if user := os.environ.get("XDG_RUNTIME_DIR"):
         folders.append(Path(user) / "gateway")
-    folders.append(Path(f"/tmp/gateway-{os.getuid()}"))  # noqa: S108 - made with mode 0700 and checked
+    folders.append(Path(f"/tmp/gateway-{os.getuid()}"))  # noqa: S108 - made with mode 0750 and checked
     return folders
 
 
@@ -77,6 +77,10 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
         ) from None
     except FileNotFoundError:
         raise ControlError(f"no gatewayd at {path}: is it running? `systemctl status gateway`") from None
+    except ConnectionRefusedError:
+        raise ControlError(
+            f"gatewayd is not running; it left its socket {path} behind: `systemctl status gateway`"
+        ) from None
     except (OSError, TimeoutError) as error:
         raise ControlError(
             f"gatewayd at {path} does not answer: {error}; `systemctl status gateway`"

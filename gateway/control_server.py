@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,8 @@ class ControlServer:
             ConfigError: the socket cannot be made, or another daemon answers there.
         """
         try:
-            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._check_folder()
             await asyncio.to_thread(self._clear)
             self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=REQUEST_LIMIT)
             self._path.chmod(0o660)
@@ -44,6 +46,15 @@ class ControlServer:
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+
+    def _check_folder(self) -> None:
+        """Where everybody may replace files, anybody could answer in our place."""
+        found = self._path.parent.stat()
+        strangers = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if strangers or found.st_uid not in {0, os.getuid()}:
+            raise ConfigError(
+                f"control.socket: {self._path.parent} belongs to somebody else or is open to all; name another path"
+            )
 
     def _clear(self) -> None:
         try:

@@ -19,6 +19,10 @@ REFUSED_PAUSE: Final = 15.0
 """Seconds until a source is tried again: from FIRST_PAUSE, doubled up to LONGEST_PAUSE, each shortened by up to half
 at random so that a fleet does not knock in step; REFUSED_PAUSE where somebody has to change something."""
 
+LASTING: Final = 10.0
+"""Seconds that a connection must have lasted for its loss to be tried again at once. Two gateways with one id throw each
+other out of an MQTT session for ever: they should not do it four times a second."""
+
 State = Literal["connecting", "connected", "lost", "refused", "ended"]
 
 
@@ -69,7 +73,7 @@ class Feed:
             await self._stand_in.close()
 
     async def _keep_connected(self, intake: Intake) -> None:
-        pause = FIRST_PAUSE
+        pause = FIRST_PAUSE / 2
         while True:
             try:
                 await self.source.run(intake)
@@ -81,7 +85,8 @@ class Feed:
                 self._lost("refused", error)
                 pause = REFUSED_PAUSE
             except SourceError as error:
-                pause = FIRST_PAUSE if self.state == "connected" else min(pause * 2, LONGEST_PAUSE)
+                lasted = self.state == "connected" and time.monotonic() - self.since > LASTING
+                pause = FIRST_PAUSE if lasted else min(pause * 2, LONGEST_PAUSE)
                 self._lost("lost", error)
             except Exception as error:  # noqa: BLE001 - see below
                 # A defect of one source must not take the others down: shown with its traceback, tried again.
@@ -122,9 +127,13 @@ class Feed:
 
     async def _run_until_here(self, stand_in: Source, intake: Intake) -> None:
         work = asyncio.create_task(stand_in.run(intake), name=f"stand-in {self.source.name}")
+        here = asyncio.create_task(self._here.wait())
         try:
-            await self._here.wait()
+            await asyncio.wait([work, here], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                _log.error("stand-in failed", source=self.source.name, problem=str(work.exception()))
+                await here
         finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SourceError):
-                await work
+            for task in (work, here):
+                task.cancel()
+            await asyncio.gather(work, here, return_exceptions=True)

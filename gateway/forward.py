@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
@@ -51,6 +51,12 @@ class Forward:
         self._gateway = gateway
         self._key_prefix = "" if config.gateway.device_names == "global" else f"{gateway}/"
         self._attempt_done: Callable[[], None] = lambda: None
+        # Made once: making it costs more than a round that succeeds at once.
+        self._retried = AsyncRetrying(
+            after=lambda _: self._attempt_done(),
+            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
+            retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
+        )
         self.last_delivery = 0.0
 
     async def run(self, attempt_done: Callable[[], None]) -> None:
@@ -100,27 +106,35 @@ class Forward:
     async def _bury(self, record: Record, reason: str, batches: Sequence[Batch]) -> None:
         """Turn a record that Kafka refuses into a dead letter."""
         if record.topic == self._kafka.dead_letters_topic:
-            letter = decode_dead_letter(record.value)
-            self._ledger.source(letter.source).dead_letters_dropped += 1
-            _log.error("dead letter refused by kafka", source=letter.source, reason=reason)
+            self._give_up(decode_dead_letter(record.value).source, reason)
             return
         reading = decode_reading(record.value)
         batch = next(batch for batch in batches if batch.first <= reading.seq <= batch.last)
         batch.counts[reading.source] -= 1
-        self._ledger.source(reading.source).refused += 1
+        self._ledger.refused(reading.source)
         _log.error("reading refused by kafka", source=reading.source, seq=reading.seq, reason=reason)
-        letter = DeadLetter(
-            VERSION,
-            self._gateway,
-            reading.source,
-            record.topic,
-            f"refused by Kafka: {reason}",
-            reading.received,
-            len(record.value),
-            record.value,
-            text_of(record.value),
-        )
-        await self._deliver([self._letter_record(letter)])
+        # A letter is larger than what it holds: if it is refused as well, the beginning has to do.
+        for kept in (record.value, record.value[: len(record.value) // 4]):
+            letter = DeadLetter(
+                VERSION,
+                self._gateway,
+                reading.source,
+                record.topic,
+                f"refused by Kafka: {reason}",
+                reading.received,
+                len(record.value),
+                kept,
+                text_of(kept) if kept is record.value else "",
+            )
+            refused = await self._deliver([self._letter_record(letter)])
+            if not refused:
+                return
+        self._give_up(reading.source, refused[0][1])
+
+    def _give_up(self, source: str, reason: str) -> None:
+        """A dead letter that cannot be written must not hold up the readings behind it."""
+        self._ledger.source(source).dead_letters_dropped += 1
+        _log.error("dead letter refused by kafka", source=source, reason=reason)
 
     def _encode(self, batch: Batch) -> list[Record]:
         topic, prefix = self._kafka.readings_topic, self._key_prefix
@@ -137,15 +151,3 @@ class Forward:
 
     async def _prepare(self) -> None:
         await self._sink.prepare([self._kafka.readings_topic, self._kafka.dead_letters_topic])
-
-    async def _retried(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Await `attempt()` again and again while Kafka cannot do it, with growing pauses."""
-
-        def failed(_: RetryCallState) -> None:
-            self._attempt_done()
-
-        await AsyncRetrying(
-            after=failed,
-            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
-            retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
-        )(attempt)

@@ -44,12 +44,13 @@ class Ingest:
         for spec in specs:
             feed = Feed(spec.source, spec.stand_in, spec.stand_in_after)
             totals = ledger.source(spec.source.name)
-            intake = SourceIntake(spec.source, gateway, totals, self._filling)
+            intake = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room)
             intake.allow(spec.devices)
             intake.on_connected = feed.connected
             self.feeds.append(feed)
             self.intakes.append(intake)
-            self._stand_in_intakes.append(SourceIntake(spec.source, gateway, totals, self._filling))
+            stand_in = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room)
+            self._stand_in_intakes.append(stand_in)
 
     async def run(self, worker_done: Callable[[], None]) -> None:
         """Read all sources until cancelled. `worker_done` hears that the event loop still gets round to its work."""
@@ -75,8 +76,7 @@ class Ingest:
 
     async def close(self) -> None:
         """Close every source, which sends the acknowledgements that are due."""
-        for feed in self.feeds:
-            await feed.close()
+        await asyncio.gather(*(feed.close() for feed in self.feeds))
 
     def _filling(self) -> Batch:
         """The batch that takes the next payload."""

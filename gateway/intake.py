@@ -33,9 +33,18 @@ class SourceIntake:
     """
 
     def __init__(
-        self, source: Source, gateway: str, ledger: SourceLedger, batch: Callable[[], Batch]
+        self,
+        source: Source,
+        gateway: str,
+        ledger: SourceLedger,
+        batch: Callable[[], Batch],
+        ready: Callable[[], bool],
     ) -> None:
-        """`batch()` gives the batch that takes the next payload; `gateway` is the id for dead letters."""
+        """`batch()` gives the batch that takes the next payload; `gateway` is the id for dead letters.
+
+        `ready()` says whether there is room for more.
+        """
+        self.ready = ready
         self._source = source
         self._gateway = gateway
         self._ledger = ledger
@@ -81,7 +90,8 @@ class SourceIntake:
         ledger.made += count
         batch.readings += readings
         batch.counts[self._source.name] += count
-        batch.size += READING_BYTES * count
+        first = readings[0]
+        batch.size += count * (READING_BYTES + 2 * (len(first.device) + len(first.sensor)))
         if count == 1:
             value = readings[0].value
             if type(value) is str:

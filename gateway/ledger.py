@@ -55,8 +55,7 @@ class Ledger:
             self.source(name).delivered += count
 
     def refused(self, name: str) -> None:
-        """Kafka will never take this reading of a source that was counted as delivered with its batch."""
-        self.sources[name].delivered -= 1
+        """Kafka will never take this reading of a source."""
         self.sources[name].refused += 1
 
     def dropped(self, counts: Mapping[str, int], reason: str) -> None:

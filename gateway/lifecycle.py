@@ -37,17 +37,19 @@ def notify(**fields: str) -> None:
 async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
     """Yield an event that SIGTERM or SIGINT sets; entered by the main task, in the main thread.
 
-    The same signal a second time does what it does by default, so that a stop that hangs can be ended. What the
-    signals did before is restored on leaving.
+    A second SIGTERM changes nothing: a stop has its own deadlines, and whoever runs us has SIGKILL. A second SIGINT does
+    what it does by default, so that a person need not wait. What the signals did before is restored on leaving.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     before = {one: signal.getsignal(one) for one in STOP_SIGNALS}
 
     def on_signal(number: signal.Signals) -> None:
-        _log.info("stopping", signal=number.name)
+        if not stop.is_set():
+            _log.info("stopping", signal=number.name)
         stop.set()
-        loop.remove_signal_handler(number)
+        if number == signal.SIGINT:
+            loop.remove_signal_handler(number)
 
     for one in STOP_SIGNALS:
         loop.add_signal_handler(one, partial(on_signal, one))

@@ -10,7 +10,7 @@ from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Source
-from gateway.config import ConfigError, GatewayConfig, SourceKeys
+from gateway.config import ConfigError, GatewayConfig, SourceKeys, check_topics
 
 
 class SourceSpec(NamedTuple):
@@ -35,6 +35,7 @@ def open_sources(config: GatewayConfig, path: Path, gateway: str) -> list[Source
     Raises:
         ConfigError: a setting of a source is wrong, or there is no source.
     """
+    check_topics(config.kafka, path)
     if not config.sources:
         raise ConfigError(f"{path}: sources: there is none; add a table such as [sources.line-1]")
     try:
@@ -54,6 +55,8 @@ def _open(name: str, table: dict[str, Any], gateway: str) -> SourceSpec:
     )
     own = {key: value for key, value in table.items() if key not in common}
     source = registry.open_source(name, own, gateway, also=common)
+    if keys.simulator and keys.fallback != "simulator":
+        raise SettingError(f"sources.{name}.simulator", 'has no effect without fallback = "simulator"')
     stand_in = None
     if keys.fallback == "simulator":
         table_of_stand_in = {**keys.simulator, "kind": "simulator"}

@@ -6,6 +6,8 @@ from collections import deque
 from importlib.metadata import version
 from typing import Any, Final, Literal
 
+import structlog
+
 from gateway.config import GatewayConfig
 from gateway.feed import Feed
 from gateway.forward import Forward
@@ -15,6 +17,8 @@ from gateway.kafka.sink import KafkaSink
 from gateway.ledger import Ledger
 from gateway.spool import Spool
 from gateway.spool.batch import READING_BYTES
+
+_log = structlog.get_logger()
 
 WINDOW: Final = 10
 """Seconds over which rates are taken."""
@@ -45,7 +49,8 @@ class Status:
         self._started_at = time.time_ns()
         self._samples: deque[tuple[float, dict[str, tuple[int, int]]]] = deque(maxlen=WINDOW + 1)
         self._dropped = 0
-        self._dropped_at = -RECENT
+        self._dropped_said = 0
+        self._dropped_at = self._said_at = time.monotonic() - RECENT - 1
 
     def tick(self) -> None:
         """Note the totals of this second, for the rates."""
@@ -54,6 +59,14 @@ class Status:
         dropped = sum(sum(one.dropped.values()) for one in self._ledger.sources.values())
         if dropped > self._dropped:
             self._dropped, self._dropped_at = dropped, time.monotonic()
+        if dropped > self._dropped_said and time.monotonic() - self._said_at > RECENT:
+            _log.warning(
+                "readings dropped",
+                count=dropped - self._dropped_said,
+                policy=self._config.spool.when_full,
+                remedy="the spool was full or damaged, the ledger says which: give it more room, or mend Kafka",
+            )
+            self._dropped_said, self._said_at = dropped, time.monotonic()
 
     def report(self, forward: Forward, sink: KafkaSink) -> dict[str, Any]:
         """Everything, as plain data. Its keys are the contract of `gatewayctl status --json` (docs/status.md)."""
@@ -166,18 +179,20 @@ class Status:
                 amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
             elif source["silent"]:
                 amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
+        dropping = now - self._dropped_at < RECENT
         flowing = [
             s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"
         ]
         if not flowing:
             down.append("no source yields readings")
         if kafka["reachable"] is False:
-            lasts = f"; room for {spool['lasts_s']} s more" if spool["lasts_s"] is not None else ""
-            amiss.append(f"Kafka is unreachable, readings are kept: {kafka['trouble']}{lasts}")
+            lasts = f"; room for {spool['lasts_s']} s more" if spool["lasts_s"] else ""
+            kept = "" if dropping else ", readings are kept"
+            amiss.append(f"Kafka is unreachable{kept}: {kafka['trouble']}{lasts}")
         elif kafka["reachable"] is None:
             amiss.append("Kafka has not answered yet")
         amiss += _judge_disk(spool)
-        if now - self._dropped_at < RECENT:
+        if dropping:
             down.append("readings were dropped in the last minute; the ledger says why")
         if not ledger["balanced"]:
             amiss.append("the ledger does not balance: please report this with `gatewayctl status --json`")

@@ -37,6 +37,7 @@ class RecordingIntake:
         rejects: what must not become a reading: rejected by the source, or refused by the decoder.
         receipts: receipts in the order they came, None where there was none.
         connections: how often the link came up.
+        has_room: what ready() says.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class RecordingIntake:
         self.rejects: list[Reject] = []
         self.receipts: list[Any] = []
         self.connections = 0
+        self.has_room = True
 
     @property
     def lines(self) -> list[bytes]:
@@ -71,6 +73,10 @@ class RecordingIntake:
         """See devices.source.Intake."""
         self.receipts.append(receipt)
         self.rejects.append(Reject(data, origin, reason, size, receipt))
+
+    def ready(self) -> bool:
+        """See devices.source.Intake."""
+        return self.has_room
 
     def connected(self) -> None:
         """See devices.source.Intake."""

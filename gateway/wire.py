@@ -10,12 +10,17 @@ nanoseconds since 1970 UTC. A key whose value is the default of its field is lef
 | dead-letters | source                                                   | DeadLetter  |
 """
 
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
 import devices.reading
-from devices.reading import Quality, type_of_value
+from devices.reading import Quality
+
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Value = float | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | bool | str
+"""What a record may hold is bounded, so that a foreign record cannot upset a consumer's arithmetic."""
 
 VERSION: Final = 1
 
@@ -39,13 +44,13 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     v: int
     gateway: str
     spool: str
-    seq: int
+    seq: Sequence
     source: str
     device: str
     sensor: str
-    time: int
-    received: int
-    value: type_of_value
+    time: Nanoseconds
+    received: Nanoseconds
+    value: Value
     unit: str = ""
     flags: tuple[str, ...] = ()
 
@@ -70,7 +75,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     place: str
     reason: str
-    received: int
+    received: Nanoseconds
     size: int
     payload: bytes
     text: str = ""
@@ -105,12 +110,12 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     gateway: str
     device: str
     sensor: str
-    value: type_of_value
+    value: Value
     sentence: str
-    since: int
-    time: int
+    since: Nanoseconds
+    time: Nanoseconds
     spool: str
-    seq: int
+    seq: Sequence
     low: float | None = None
     high: float | None = None
     score: float = 0.0

@@ -17,8 +17,15 @@ from devices.errors import SourceRefused
 from devices.mqtt.settings import Settings, Tls
 
 PACKET_LIMIT: Final = 16 * 1024 * 1024
-"""What an MQTT 5 broker may send in one packet, in bytes. Far above max_payload, so that what is too large is seen,
-counted and kept as a dead letter, and not dropped by the broker without a word; but bounded."""
+
+
+def packet_limit(settings: Settings) -> int:
+    """What a broker may send in one packet, in bytes.
+
+    Far above max_payload, so that what is too large is seen, counted and kept as a dead letter, and not dropped by the
+    broker without a word; but bounded.
+    """
+    return max(PACKET_LIMIT, 2 * settings.max_payload)
 
 
 async def in_thread(work: Callable[[], None]) -> None:
@@ -77,7 +84,7 @@ def connect(client: Client, settings: Settings) -> None:
     wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
     wishes.SessionExpiryInterval = settings.session_expiry
     wishes.ReceiveMaximum = settings.receive_maximum
-    wishes.MaximumPacketSize = max(PACKET_LIMIT, 2 * settings.max_payload)
+    wishes.MaximumPacketSize = packet_limit(settings)
     client.connect(host, port, settings.keepalive, clean_start=False, properties=wishes)
 
 

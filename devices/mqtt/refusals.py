@@ -87,6 +87,19 @@ def connect_failed(error: Exception, settings: Settings) -> SourceError:
     return SourceLost(f"{at} {problem}")
 
 
+def unreadable(error: Exception, settings: Settings) -> SourceError:
+    """What came is no MQTT that paho understands."""
+    return SourceLost(f"broker {where(settings)} sent what paho-mqtt cannot read ({type(error).__name__})")
+
+
+def packet_too_large(limit: int, settings: Settings) -> SourceError:
+    """A packet is arriving that must not be held in memory; only MQTT 5 can ask a broker for less."""
+    return SourceRefused(
+        f"broker {where(settings)} sends a packet of more than {limit} bytes: set message_size_limit in the broker, or "
+        "delete the message there"
+    )
+
+
 def where(settings: Settings) -> str:
     """`host:port` of the broker."""
     host, port = settings.address

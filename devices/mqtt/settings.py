@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_payload: larger payloads are not decoded but become dead letters, in bytes.
     """
 
-    broker: Text
+    broker: Annotated[str, Meta(pattern=r"^[^\s/]+$")]
     topics: Annotated[list[Text | Topic], Meta(min_length=1)]
     port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     decoder: Decoder = "json"

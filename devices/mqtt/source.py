@@ -121,7 +121,7 @@ class MqttSource:
         await link.open([s.pattern for s in self._subscriptions], self._deadline)
         try:
             intake.connected()
-            link.start(functools.partial(self._take, intake, self._links))
+            link.start(functools.partial(self._take, intake, self._links), intake.ready)
             error = await link.ended
         finally:
             link.stop_reading()

@@ -88,11 +88,7 @@ def load_detect(path: Path) -> DetectConfig:
     for place, limit in enumerate(config.limits):
         if problem := _problem(limit):
             raise ConfigError(f"{path}: limits.{place}.{problem}")
-    if config.kafka.anomalies_topic == config.kafka.readings_topic:
-        raise ConfigError(
-            f"{path}: kafka.anomalies_topic: '{config.kafka.anomalies_topic}' is not allowed: "
-            "must be another topic than kafka.readings_topic"
-        )
+    gateway.config.check_topics(config.kafka, path)
     return config
 
 

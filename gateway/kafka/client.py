@@ -1,6 +1,7 @@
 """What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
 import structlog
@@ -12,7 +13,7 @@ from gateway.config import Kafka
 
 _log = structlog.get_logger()
 
-ADMIN_TIMEOUT: Final = 10.0
+ADMIN_TIMEOUT: Final = 5.0
 """Seconds that one question to the cluster may take."""
 
 
@@ -48,8 +49,11 @@ def explain(error: KafkaError) -> str:
         KafkaError.SASL_AUTHENTICATION_FAILED: "check sasl.username and sasl.password in [kafka.options]",
         KafkaError._AUTHENTICATION: "check sasl.username and sasl.password in [kafka.options]",  # noqa: SLF001 - no public name
         KafkaError._SSL: "check the certificates named in [kafka.options]",  # noqa: SLF001
+        KafkaError._TRANSPORT: "is Kafka running, and are host and port in bootstrap_servers right?",  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN: "is Kafka running, and are host and port in bootstrap_servers right?",  # noqa: SLF001
         KafkaError._RESOLVE: "check the host name in bootstrap_servers",  # noqa: SLF001
         KafkaError._UNKNOWN_TOPIC: "create the topic, or set create_topics = true",  # noqa: SLF001
+        KafkaError.INVALID_TIMESTAMP: "set the clock of the gateway or of the broker",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or set create_topics = true",
     }
     remedy = remedies.get(error.code())
@@ -57,36 +61,33 @@ def explain(error: KafkaError) -> str:
 
 
 def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
-    """Make the topics that do not exist, if the configuration allows it. Blocks for up to three ADMIN_TIMEOUTs.
+    """Make the topics that do not exist. Blocks for up to three times ADMIN_TIMEOUT.
 
     What the cluster refuses (no permission, a policy) is logged with what to do, and left to its administrator.
 
     Raises:
         KafkaUnavailableError: the cluster did not answer.
     """
-    if not config.create_topics:
-        return
     admin = AdminClient({**properties(config, client_id), "log_level": 0})
     try:
         known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
-        missing = [name for name in names if name not in known]
-        made = (
-            admin.create_topics(
-                [NewTopic(name, config.partitions or -1, config.replication or -1) for name in missing],
-                request_timeout=ADMIN_TIMEOUT,
-            )
-            if missing
-            else {}
-        )
-        for name, future in made.items():
-            _note_creation(name, future)
+        missing = [
+            NewTopic(name, config.partitions or -1, config.replication or -1)
+            for name in names
+            if name not in known
+        ]
+        if missing:
+            for name, future in admin.create_topics(missing, request_timeout=ADMIN_TIMEOUT).items():
+                _note_creation(name, future)
     except KafkaException as error:
         raise KafkaUnavailableError(explain(error.args[0])) from None
+    except TimeoutError:
+        raise KafkaUnavailableError("the cluster did not say whether it made the topics") from None
 
 
-def _note_creation(name: str, future: "object") -> None:
+def _note_creation(name: str, future: "Future[None]") -> None:
     try:
-        future.result(ADMIN_TIMEOUT)  # type: ignore[attr-defined]  # untyped in the client
+        future.result(2 * ADMIN_TIMEOUT)  # the request's own time-out, which says more, comes first
     except KafkaException as error:
         problem: KafkaError = error.args[0]
         if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:

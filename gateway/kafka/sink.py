@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,10 @@ _log = structlog.get_logger()
 MAX_RECORDS: Final = 10_000
 """Records that one send() may carry: half of the client's own queue, which is kept small as the spool is the buffer."""
 
-POLL: Final = 0.2
-"""Seconds that a worker thread waits for the client at a time: how soon it sees that it should stop."""
+FIRST_LOOK: Final = 0.02
+LONGEST_LOOK: Final = 0.2
+"""Seconds until the reports of a send() are fetched, doubled each time: one look is mostly enough, as Kafka on a LAN
+answers within milliseconds, and in an outage nothing is gained by asking often."""
 
 REFUSED: Final = frozenset(
     {
@@ -28,12 +29,20 @@ REFUSED: Final = frozenset(
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.INVALID_MSG,
         KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
     }
 )
 """Errors that sending the same record again cannot cure. Everything else is pending: it may be cured, or the record
 may be in Kafka already."""
 
+
+UNWRITABLE: Final = frozenset(
+    {
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client gives these no public name
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    }
+)
+"""Errors of a topic that its administrator has to cure. Readings wait for that; dead letters do not."""
 
 UNREACHABLE: Final = frozenset(
     {
@@ -85,7 +94,11 @@ class Link(NamedTuple):
 class KafkaSink:
     """An idempotent producer: within its life each record is written once and in order per partition.
 
-    Used from one event loop; the client's calls run in one worker thread of its own. Calls must not overlap.
+    Used from one event loop; calls must not overlap, but for close().
+
+    Records are queued and their reports fetched in the loop's own thread: neither waits for Kafka, and a report takes
+    the interpreter's lock of its own, so that in another thread each one would wrest it from the loop. What waits for
+    Kafka runs in a worker thread.
     """
 
     def __init__(self, config: Kafka, client_id: str) -> None:
@@ -96,7 +109,8 @@ class KafkaSink:
         """
         self._config = config
         self._client_id = client_id
-        self._stop = threading.Event()
+        self._closing = False
+        self._sending = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._producer: Producer | None = self._make()
         self._probed = 0.0
@@ -114,13 +128,13 @@ class KafkaSink:
     async def send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
         """Write up to MAX_RECORDS records and wait, for as long as it takes, until each has its outcome.
 
-        Durable on return: the delivered ones, at every in-sync replica. `attempt_done` is called from the worker
-        thread whenever the client came back with or without an answer, several times a second.
+        Durable on return: the delivered ones, at every in-sync replica. `attempt_done` is called whenever the client
+        came back with or without an answer, several times a second.
 
         After close() it returns soon, with all that was not acknowledged as pending. Never raises for what Kafka does.
         """
-        outcome: Outcome = await self._call(self._send, records, attempt_done)
-        return outcome
+        async with self._sending:
+            return await self._send(records, attempt_done)
 
     async def idle(self) -> None:
         """Let the client report what it saw while there is nothing to send."""
@@ -128,8 +142,9 @@ class KafkaSink:
 
     async def close(self) -> None:
         """Give up what is in the client's queue and end it. The spool still has it."""
-        self._stop.set()
-        await self._call(self._end)
+        self._closing = True
+        async with self._sending:
+            await self._call(self._end)
         self._thread.shutdown()
 
     async def _call(self, work: Callable[..., Any], *args: Any) -> Any:
@@ -154,8 +169,12 @@ class KafkaSink:
             return Producer(settings)
         except KafkaException as error:
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
+        except (TypeError, ValueError) as error:  # a property that is a function in Python
+            raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
 
     def _prepare(self, topics: Sequence[str]) -> None:
+        if not self._config.create_topics:
+            return
         try:
             ensure_topics(self._config, self._client_id, topics)
         except KafkaUnavailableError as error:
@@ -163,35 +182,37 @@ class KafkaSink:
             raise
         self._note(reachable=True)
 
-    def _send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
+    async def _send(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Outcome:
         delivered: list[Message] = []
         refused: list[tuple[Record, str]] = []
-        trouble = ""
+        trouble = fatal = ""
 
         def report(error: KafkaError | None, message: Message) -> None:
             nonlocal trouble
             if error is None:
                 delivered.append(message)
-            elif error.code() in REFUSED:
+            elif self._is_refused(error, message.topic() or ""):
                 refused.append((_record(message), explain(error)))
             else:
                 trouble = explain(error)
 
         try:
-            producer = self._producer = self._producer or self._make()
-            for record, error in _offer(producer, records, report):
-                if error.code() in REFUSED:
+            self._producer = self._producer or self._make()
+            for record, error in _offer(self._producer, records, report):
+                if self._is_refused(error, record.topic):
                     refused.append((record, explain(error)))
                 else:
                     trouble = explain(error)
-            while len(producer) and not self._stop.is_set():
-                producer.poll(POLL)
-                self._probe(producer)
-                attempt_done()
+            await self._fetch_reports(self._producer, attempt_done)
         except (KafkaException, SystemError, BufferError) as error:
             # A fatal error of the idempotent producer comes as an exception out of produce or poll, sometimes as a
             # SystemError in its wake, and reports can be lost with it: so all that was not reported is pending.
-            trouble = self._give_up_producer(error)
+            fatal = (
+                explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or "SystemError"
+            )
+        if fatal:
+            trouble = fatal
+            await self._call(self._give_up_producer, fatal)
         if len(delivered) == len(records):
             self._note(reachable=True)
             return Outcome(len(delivered), [], [], "")
@@ -201,25 +222,40 @@ class KafkaSink:
             self._note(reachable=False, trouble=trouble or "not acknowledged before the gateway stopped")
         return Outcome(len(delivered), refused, pending, trouble)
 
-    def _give_up_producer(self, error: Exception) -> str:
+    def _is_refused(self, error: KafkaError, topic: str) -> bool:
+        """Whether sending again cannot help, or must not be waited for: no letter holds up the readings behind it."""
+        unwritable = topic == self._config.dead_letters_topic and error.code() in UNWRITABLE
+        return unwritable or error.code() in REFUSED
+
+    async def _fetch_reports(self, producer: Producer, attempt_done: Callable[[], None]) -> None:
+        """Until there is one of every record, or close() was called."""
+        pause = FIRST_LOOK
+        while len(producer) and not self._closing:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+            producer.poll(0)
+            if self._in_question():
+                await self._call(self._probe, producer)
+            attempt_done()
+
+    def _give_up_producer(self, problem: str) -> None:
         """The next send() makes a new one."""
-        problem = explain(error.args[0]) if isinstance(error, KafkaException) else str(error)
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            _discard(producer)
+        self._end()
         _log.warning("kafka producer rebuilt", problem=problem)
-        return problem
 
     def _idle(self) -> None:
         producer = self._producer = self._producer or self._make()
         producer.poll(0)
-        self._probe(producer)
+        if self._in_question():
+            self._probe(producer)
+
+    def _in_question(self) -> bool:
+        """Whether there is reason to ask the cluster itself, and the last time was long ago."""
+        doubt = self._doubt or self.link.reachable is False
+        return bool(doubt) and time.monotonic() - self._probed > PROBE_EVERY
 
     def _probe(self, producer: Producer) -> None:
-        """Ask the cluster itself, if there is reason to and the last time was long ago."""
-        in_question = self._doubt or self.link.reachable is False
-        if not in_question or time.monotonic() - self._probed < PROBE_EVERY:
-            return
+        """Ask the cluster itself."""
         self._probed = time.monotonic()
         try:
             producer.list_topics(self._config.readings_topic, timeout=1.0)
@@ -229,9 +265,11 @@ class KafkaSink:
             self._note(reachable=True)
 
     def _end(self) -> None:
-        if self._producer is not None:
-            _discard(self._producer)
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaException, SystemError):
+                producer.purge()
+                producer.poll(0)
 
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
@@ -271,9 +309,3 @@ def _offer(
 
 def _record(message: Message) -> Record:
     return Record(message.topic() or "", message.key(), message.value() or b"")
-
-
-def _discard(producer: Producer) -> None:
-    with contextlib.suppress(KafkaException, SystemError):
-        producer.purge()
-        producer.poll(0)

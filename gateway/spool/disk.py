@@ -9,11 +9,12 @@ import structlog
 
 from gateway.spool.batch import Batch, Tally
 from gateway.spool.cursor import Cursor
-from gateway.spool.format import Frame, Header, State, decode_body, encode_frame, encode_header, group
-from gateway.spool.fs import File, Files
+from gateway.spool.format import Frame, Header, State, decode_body, encode_frame, group
+from gateway.spool.fs import Files
 from gateway.spool.quarantine import Quarantine
 from gateway.spool.recovery import recover
-from gateway.spool.segment import SUFFIX, Segment, after, total
+from gateway.spool.segment import Segment, after, total
+from gateway.spool.writer import Writer
 
 _log = structlog.get_logger()
 
@@ -52,14 +53,12 @@ class Disk:
         self._drop_oldest = drop_oldest
         self._segment_bytes = min(SEGMENT_BYTES, capacity // 8)
         self._gone: list[tuple[str, Tally]] = []
-        self._active: Segment | None = None
-        self._file: File | None = None
         self.quarantine = Quarantine(files, capacity // 16)
         self._cursor = Cursor(files)
         self.run = secrets.token_hex(8)
         found = recover(files, self._cursor.state, self.quarantine)
         self.segments = found.segments
-        self._number = found.number
+        self._writer = Writer(files, found.number)
         self.id, self.position = found.state.spool, found.state.position
         self.epoch = found.state.epoch + 1
         self.runs = (*found.state.runs, self.run)[-RUNS_KEPT:]
@@ -118,12 +117,14 @@ class Disk:
         groups = list(group(batches))
         frames = [encode_frame(one) for one in groups]
         data = b"".join(frame for _, frame in frames)
-        if self._active and self._active.size >= self._segment_bytes:
-            self._seal()
+        if self._writer.segment and self._writer.segment.size >= self._segment_bytes:
+            self._writer.seal()
         self._make_room(len(data))
         if not self._founded:
             self.save(self.position)
-        segment = self._write(data, batches[0].first)
+        segment = self._writer.write(data, Header(self.id, self.run, batches[0].first))
+        if segment not in self.segments:
+            self.segments.append(segment)
         kept = 0
         end = segment.size
         for one, (summary, frame) in zip(groups, frames, strict=True):
@@ -172,8 +173,8 @@ class Disk:
             return
         self.save(position)
         for segment in done:
-            if segment is self._active:
-                self._seal()
+            if segment is self._writer.segment:
+                self._writer.seal()
             self._remove(segment)
 
     def is_behind(self, position: int, *, all_of_it: bool) -> bool:
@@ -204,7 +205,7 @@ class Disk:
         """
         self.id = secrets.token_hex(8)
         self._founded = False
-        self._seal()
+        self._writer.seal()
         self.save(self.position)
 
     def probe(self) -> None:
@@ -224,55 +225,16 @@ class Disk:
 
     def close(self) -> None:
         """Let go of the files. Writes nothing."""
-        self._seal()
+        self._writer.seal()
         self._files.close()
 
     def _behind(self, position: int, *, all_of_it: bool) -> list[Segment]:
         done = [s for s in self.segments if s.exhausted and s.last <= position]
-        return done if all_of_it else [s for s in done if s is not self._active]
-
-    def _write(self, data: bytes, first: int) -> Segment:
-        """Append `data`, durably, to the segment being written, or to a new one."""
-        segment, new = self._active, self._active is None
-        try:
-            if segment is None or self._file is None:
-                self._number += 1
-                segment = self._active = Segment(f"{self._number:08}{SUFFIX}")
-                self._file = self._files.open(segment.name)
-                header = encode_header(Header(self.id, self.run, first))
-                self._file.write(header + data, 0)
-            else:
-                self._file.write(data, segment.size)
-            self._file.datasync()
-            if new:
-                self._files.sync_dir()
-        except OSError:
-            self._abandon()
-            raise
-        if new:
-            self.segments.append(segment)
-        return segment
-
-    def _abandon(self) -> None:
-        """After a failed write or sync: never use this descriptor again, and cut off what may be there of it."""
-        segment, new = self._active, self._active not in self.segments
-        self._seal()
-        if segment is not None:
-            with contextlib.suppress(OSError):
-                if new:
-                    self._files.unlink(segment.name)
-                else:
-                    self._files.truncate(segment.name, segment.size)
-
-    def _seal(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # all that counts was synced before
-                self._file.close()
-        self._active = self._file = None
+        return done if all_of_it else [s for s in done if s is not self._writer.segment]
 
     def _make_room(self, length: int) -> None:
         while self.size + length > self._capacity:
-            victim = next((s for s in self.segments if not s.touched and s is not self._active), None)
+            victim = next((s for s in self.segments if not s.touched and s is not self._writer.segment), None)
             if victim is None or not self._drop_oldest:
                 raise DiskFullError("the spool on disk is full")
             self._remove(victim)

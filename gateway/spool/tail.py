@@ -8,8 +8,12 @@ from gateway.config import Spool as SpoolSettings
 from gateway.ledger import Ledger
 from gateway.spool.batch import Batch
 
-MEMORY_SHARE: Final = 0.5
-"""Of the memory: from here on it is spilled, so that there is room while the disk is busy."""
+WAIT_SHARE: Final = 0.5
+"""Of the memory: from here on sources that can wait are asked to, and leave the rest to those that cannot."""
+
+SPILL_SHARE: Final = 0.75
+"""Of the memory: from here on it is spilled at once, so that there is room while the disk is busy. More than the other
+share: a source that can wait must not fill the disk while Kafka answers."""
 
 
 class Tail:
@@ -76,7 +80,12 @@ class Tail:
     @property
     def crowded(self) -> bool:
         """Whether memory runs short."""
-        return self.size > MEMORY_SHARE * self._settings.memory_bytes
+        return self.size > SPILL_SHARE * self._settings.memory_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether sources that can wait may go on."""
+        return self.size < WAIT_SHARE * self._settings.memory_bytes
 
     @property
     def keeps_waiting(self) -> bool:

@@ -1,5 +1,6 @@
 """The whole way, on a real mosquitto, a real pseudo-terminal and a real Kafka, through the gatewayd that is installed."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from pty_port import SerialLine
 from waiting import wait_until
 
 from gateway import wire
+from gateway.config import Kafka
+from gateway.kafka.client import KafkaUnavailableError, ensure_topics
+from gateway.kafka.embedded import EmbeddedKafka
 
 READINGS = 10_000
 
@@ -244,3 +248,130 @@ def test_a_record_that_kafka_refuses_becomes_a_dead_letter_and_the_rest_goes_on(
     [letter] = [wire.decode_dead_letter(r.value() or b"") for r in own_kafka.read_all("dead-letters")]
     assert letter.reason.startswith("refused by Kafka: ")
     assert wire.decode_reading(letter.payload).device == "press-9"
+
+
+def test_a_backlog_larger_than_the_spool_waits_at_the_broker_while_kafka_is_away(
+    tmp_path: Path, own_kafka: KafkaServer, broker: Mosquitto
+) -> None:
+    messages, packed = 600, 50
+    own_kafka.stop()
+    settings = "[spool]\nmemory_bytes = 1000000\n"
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, mqtt(broker), settings) as daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        payloads = [
+            json.dumps({f"s{n}": message for n in range(packed)}).encode() for message in range(messages)
+        ]
+        broker.publish("plant/boiler-1/all", *payloads)
+        wait_until(lambda: daemon.status()["spool"]["bytes"] > 400_000, "the spool to be half full")
+        status = daemon.status()
+        assert status["spool"]["bytes"] < 1_000_000
+        assert status["ledger"]["sources"]["plant"]["readings"]["dropped"] == {}
+        own_kafka.start()
+        wait_until(lambda: daemon.delivered("plant") == messages * packed, "all of it", 60)
+        assert daemon.ledger("plant")["readings"]["dropped"] == {}
+        daemon.stop()
+
+    by_sensor: dict[str, list[object]] = {}
+    for reading in readings(own_kafka):
+        by_sensor.setdefault(reading.sensor, []).append(reading.value)
+    assert len(by_sensor) == packed
+    assert all(values == list(range(messages)) for values in by_sensor.values())
+
+
+def test_what_a_serial_line_said_just_before_sigterm_is_delivered(
+    tmp_path: Path, kafka: KafkaServer, line: SerialLine, topic: str
+) -> None:
+    settings = f'readings_topic = "{topic}"\n[ingest]\nbatch_age = 30.0\n'
+    with Daemon(tmp_path / "gw", kafka.bootstrap, serial(line), settings) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        feed(line, 0, 400)
+        wait_until(lambda: daemon.ledger("line")["readings"]["made"] == 400, "the readings to be taken")
+        assert daemon.delivered("line") == 0, "the batch is still open"
+        daemon.stop()
+
+    assert_each_once_in_order(readings(kafka, topic), "line", 4, 100)
+
+
+def test_an_orderly_stop_leaves_nothing_to_be_sent_again(
+    tmp_path: Path, kafka: KafkaServer, broker: Mosquitto, topic: str
+) -> None:
+    daemon = Daemon(tmp_path / "gw", kafka.bootstrap, mqtt(broker), f'readings_topic = "{topic}"\n')
+    with daemon:
+        wait_until(lambda: daemon.state("plant") == "connected", "the MQTT session")
+        publish(broker, 0, 400)
+        wait_until(lambda: daemon.ledger("plant")["readings"]["made"] == 400, "the readings to be taken")
+        daemon.stop()
+    publish(broker, 400, 404)
+    with daemon:
+        wait_until(lambda: daemon.delivered("plant") == 4, "what was sent in between, and only that")
+        daemon.stop()
+
+    found = readings(kafka, topic)
+    assert_each_once_in_order(found, "plant", 4, 101)
+    assert all(reading.flags == () for reading in found)
+
+
+def test_the_simulator_stands_in_for_a_port_that_is_away_and_steps_back(
+    tmp_path: Path, kafka: KafkaServer, line: SerialLine, topic: str
+) -> None:
+    line.hang_up()
+    fallback = 'fallback = "simulator"\nfallback_after = 0.2\nsimulator = { count = 1, interval = 0.05 }\n'
+    settings = f'readings_topic = "{topic}"\n'
+    with Daemon(tmp_path / "gw", kafka.bootstrap, serial(line, fallback), settings) as daemon:
+        wait_until(lambda: daemon.delivered("line") > 10, "simulated readings")
+        [source] = daemon.status()["sources"]
+        assert source["standing_in"]
+        assert "simulated readings stand in" in str(daemon.status()["reasons"])
+        line.plug_in()
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        wait_until(lambda: not daemon.status()["sources"][0]["standing_in"], "the stand-in to leave")
+        feed(line, 0, 100)
+        wait_until(lambda: "press-3" in str(readings(kafka, topic)), "real readings")
+        daemon.stop()
+
+    found = readings(kafka, topic)
+    flags = ["simulated" in reading.flags for reading in found]
+    assert {reading.source for reading in found} == {"line"}
+    assert all("simulated" in r.flags for r in found if r.device.startswith("sim-"))
+    real = [reading for reading in found if not reading.flags]
+    assert_each_once_in_order(real, "line", 4, 25)
+    assert any(flags)
+
+
+def test_a_topic_for_dead_letters_that_is_not_there_holds_up_no_reading(
+    tmp_path: Path, kafka: KafkaServer, line: SerialLine, topic: str
+) -> None:
+    kafka.create_topic(topic)
+    settings = f'readings_topic = "{topic}"\ndead_letters_topic = "{topic}-none"\ncreate_topics = false\n'
+    with Daemon(tmp_path / "gw", kafka.bootstrap, serial(line), settings) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        line.write(b"t=1\n%%%%\nt=2\n")
+        wait_until(lambda: daemon.delivered("line") == 2, "the readings around it", 60)
+        line.write(b"t=3\n")
+        wait_until(lambda: daemon.delivered("line") == 3, "the reading after it", 60)
+        assert daemon.ledger("line")["dead_letters_dropped"] == 1
+        assert daemon.events("dead letter refused by kafka")
+        daemon.stop()
+
+
+def test_a_reading_that_no_dead_letter_can_hold_is_counted_and_said(
+    tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
+) -> None:
+    own_kafka.create_topic("readings", max__message__bytes="1000")
+    own_kafka.create_topic("dead-letters", max__message__bytes="1000")
+    settings = '[kafka.options]\n"compression.type" = "none"\n'
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line), settings) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        line.write(f'device=press-9 state="{"x" * 4000}"\nt=1\n'.encode())
+        wait_until(lambda: daemon.delivered("line") == 1, "the other one", 60)
+        ledger = daemon.ledger("line")
+        assert ledger["readings"]["refused"] == 1
+        assert ledger["dead_letters_dropped"] == 1
+        daemon.stop()
+
+
+def test_a_cluster_that_does_not_say_whether_it_made_a_topic_is_asked_again() -> None:
+    with EmbeddedKafka() as mock:
+        config = Kafka(bootstrap_servers=mock.bootstrap_servers, readings_topic="new")
+        with pytest.raises(KafkaUnavailableError):
+            ensure_topics(config, "test", ["new"])

@@ -579,3 +579,38 @@ def test_what_comes_in_one_tls_record_with_another_packet_is_not_left_lying(tmp_
         finally:
             over.set()
             server.join(10)
+
+
+def test_a_packet_that_no_memory_should_hold_is_given_up_and_named(broker: Mosquitto) -> None:
+    async def scene() -> None:
+        source, intake = source_at(broker, "3.1.1"), RecordingIntake()
+        task = asyncio.create_task(source.run(intake))
+        await until(lambda: intake.connections, "the connection")
+        await asyncio.to_thread(broker.publish, "plant/b/t", b"x" * 40_000_000)
+        async with asyncio.timeout(20):
+            await asyncio.wait([task])
+        assert isinstance(task.exception(), SourceRefused)
+        assert "message_size_limit" in str(task.exception())
+
+    asyncio.run(scene())
+
+
+def test_what_finds_no_room_waits_and_comes_in_order_when_there_is(broker: Mosquitto) -> None:
+    async def scene() -> None:
+        source, intake = source_at(broker), RecordingIntake()
+        task = asyncio.create_task(source.run(intake))
+        await until(lambda: intake.connections, "the connection")
+        await asyncio.to_thread(broker.publish, "plant/b/t", "0")
+        await until(lambda: len(intake.payloads) == 1, "the first")
+        intake.has_room = False
+        await asyncio.to_thread(broker.publish, "plant/b/t", *[str(n) for n in range(1, 100)])
+        await settle()
+        assert len(intake.payloads) == 1
+        intake.has_room = True
+        await until(lambda: len(intake.payloads) == 100, "the others")
+        assert [int(payload.data) for payload in intake.payloads] == list(range(100))
+        task.cancel()
+        await asyncio.wait([task])
+        await source.close()
+
+    asyncio.run(scene())

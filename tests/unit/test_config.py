@@ -69,6 +69,32 @@ def refused(tmp_path: Path, text: str) -> str:
             ["sources.sim.fallback: 'prayer' is not allowed", "'none', 'simulator'"],
             id="an unknown fallback",
         ),
+        pytest.param(
+            '[sources."boiler room"]\nkind = "mqtt"\npassword = "SECRET"\n',
+            ["sources: 'boiler room' is no name", "A-Za-z0-9"],
+            id="a blank in a name",
+        ),
+        pytest.param(
+            "[kafka]\ndead_letters_topic = 'readings'\n" + SOURCE,
+            ["kafka.dead_letters_topic: 'readings' is not allowed", "kafka.readings_topic"],
+            id="one topic for two things",
+        ),
+        pytest.param(
+            "[kafka]\nbootstrap_servers = 'http://k:9092'\n" + SOURCE,
+            ["kafka.bootstrap_servers: 'http://k:9092' is not allowed"],
+            id="a URL for a Kafka",
+        ),
+        pytest.param("a = " + "[" * 5000 + "]" * 5000, ["nested too deep"], id="nested too deep"),
+        pytest.param(
+            '[kafka]\n"\\u001b[31m\\nforged" = 1\n' + SOURCE,
+            ["kafka.\\x1b[31m\\nforged: unknown key"],
+            id="control characters",
+        ),
+        pytest.param(
+            SOURCE + "simulator = { count = 2 }\n",
+            ["sources.sim.simulator: has no effect without fallback"],
+            id="settings of a fallback that is not asked for",
+        ),
         pytest.param("[kafka\n", ["is not valid TOML", "line 1"], id="no TOML"),
         pytest.param("sources = 3\n", ["sources: 3 is not allowed"], id="a number where a table belongs"),
     ],
@@ -79,6 +105,8 @@ def test_a_mistake_is_refused_with_file_key_value_and_what_is_allowed(
     message = refused(tmp_path, text)
     for part in says:
         assert part in message
+    assert "SECRET" not in message
+    assert message.isprintable()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_no_anomaly_outlasts_a_warm_up(values: list[float]) -> None:
         if raised.event != "cleared":
             until = follower.seq if follower else readings[-1].seq
             first = (raised.since - NOON) // SECOND + 1
-            assert until - first < 10
+            assert until - first <= 10, "one more if it got worse at the last of them"
 
 
 def test_numbers_too_large_for_a_measurement_do_not_upset_the_rule() -> None:

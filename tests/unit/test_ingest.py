@@ -245,3 +245,20 @@ def test_nothing_vanishes_between_source_and_spool(payloads: Sequence[bytes], si
         assert rig.ledger.snapshot(depth.in_memory, {})["balanced"]
 
     asyncio.run(scene())
+
+
+def test_a_stand_in_that_fails_is_said_and_leaves_the_source_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.2)
+
+    async def scene() -> None:
+        lost = fails_with(SourceLost("unplugged"))
+        broken = ScriptedSource(fails_with(SourceRefused("cannot write the truth file")), name="line")
+        rig = Rig(SourceSpec(ScriptedSource(lost, connects, name="line"), broken, 0.0))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.ingest.feeds[0].state == "connected", "the source")
+                await until(lambda: not rig.ingest.feeds[0].standing_in, "the stand-in to leave")
+        [failure] = [entry for entry in logs if entry["event"] == "stand-in failed"]
+        assert failure["problem"] == "cannot write the truth file"
+
+    asyncio.run(scene())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from waiting import until
 
 from gateway.lifecycle import Watchdog, notify, stop_on_signals, watchdog_interval
 
@@ -79,13 +80,15 @@ def test_a_signal_asks_to_stop_and_everything_is_restored(number: signal.Signals
     asyncio.run(main())
 
 
-def test_a_second_signal_acts_by_default() -> None:
+def test_a_person_may_insist_with_a_second_ctrl_c_but_a_second_sigterm_cuts_no_stop_short() -> None:
     async def main() -> None:
         async with stop_on_signals() as stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.wait_for(stop.wait(), 5)
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+                await asyncio.wait_for(stop.wait(), 5)
+                await asyncio.sleep(0)
+            await until(lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the default")
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
 
     asyncio.run(main())
 

@@ -33,6 +33,9 @@ class Collected:
     def reject(self, *arguments: Any) -> None:
         self.others.append(arguments)
 
+    def ready(self) -> bool:
+        return True
+
     def connected(self) -> None:
         self.links += 1
 

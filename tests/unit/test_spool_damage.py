@@ -234,7 +234,7 @@ def test_a_disk_that_was_read_only_at_the_start_becomes_the_new_lineages_when_it
 def test_read_errors_are_tried_again_and_cost_only_what_stays_unreadable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.spool.spool.READ_PAUSE", 0.001)
+    monkeypatch.setattr("gateway.spool.body.READ_PAUSE", 0.001)
 
     async def play(times: int, lost: int) -> None:
         rig = Rig(FaultFiles(filled()))

@@ -64,7 +64,7 @@ class Model(RuleBasedStateMachine):
     @rule(all_of_it=st.booleans())
     def tidy(self, all_of_it: bool) -> None:  # noqa: FBT001 - what hypothesis draws
         spool = self.rig.spool
-        work = spool._write(lambda: spool._disk.retire(spool.position, all_of_it=all_of_it))
+        work = spool._body.write(lambda: spool._body.disk.retire(spool.position, all_of_it=all_of_it))
         self.loop.run_until_complete(work)
 
     @rule(choice=st.integers(0, 10**6), exactly_once=st.booleans())

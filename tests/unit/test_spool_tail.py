@@ -213,3 +213,29 @@ def test_the_estimate_of_what_a_reading_costs_is_honest() -> None:
     tracemalloc.stop()
 
     assert 0.6 * READING_BYTES < each < 1.2 * READING_BYTES
+
+
+def test_sources_that_can_wait_are_asked_to_while_half_of_the_room_is_taken() -> None:
+    rig = rig_of(capacity=READING_BYTES * 100)
+    rig.spool.append(batch_of(range(49)))
+    assert rig.spool.has_room()
+    rig.spool.append(batch_of(range(49, 60)))
+    assert not rig.spool.has_room()
+
+    rig.spool.commit(rig.read(1)[0].last)
+
+    assert rig.spool.has_room()
+
+
+def test_a_letter_that_outlives_its_readings_is_not_acknowledged_before_it_is_safe() -> None:
+    rig = rig_of(capacity=READING_BYTES * 10)
+    source = Listener()
+    mixed = batch_of(range(10), source, "mixed")
+    mixed.add_letter(letter())
+    rig.spool.append(mixed)
+    rig.spool.append(batch_of(range(10, 20)))
+    assert source.heard == []
+
+    rig.spool.commit(rig.read(1000)[-1].last)
+
+    assert source.heard == ["mixed"]

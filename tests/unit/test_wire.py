@@ -80,3 +80,11 @@ def test_a_record_of_a_later_version_is_told_apart_from_garbage() -> None:
 
     with pytest.raises(wire.WireError, match="version 2"):
         wire.decode_reading(msgspec.json.encode(reading))
+
+
+@pytest.mark.parametrize("key", ["time", "received", "seq", "value"])
+def test_a_number_beyond_64_bits_in_a_foreign_record_is_no_reading(key: str) -> None:
+    record = json.loads(msgspec.json.encode(wire.Reading(1, "g", "s", 1, "src", "d", "t", 0, 0, 1.0)))
+
+    with pytest.raises(wire.WireError, match="not a record of this topic"):
+        wire.decode_reading(json.dumps({**record, key: 10**318}).encode())

@@ -1,0 +1,100 @@
+"""gateway-detect under measurement: a topic full of readings, and one anomaly at its end."""
+
+import random
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from daemon import COMMANDS
+from figures import Figure, say
+from gatewayd import WITHIN, Bench
+from process import cpu_seconds, frozen, resident
+
+from devices.reading import Reading
+from gateway.wire import decode_anomaly, encode_reading
+
+READINGS: Final = 200_000
+SENSORS: Final = 200
+LIMIT: Final = 1000.0
+"""Only the last reading of each portion is above it: its anomaly says that everything before was judged."""
+
+SECOND: Final = 1_000_000_000
+NOON: Final = 1_767_355_200 * SECOND
+CONFIG: Final = """
+[kafka]
+bootstrap_servers = "{bootstrap}"
+readings_topic = "judged"
+anomalies_topic = "said"
+[log]
+format = "json"
+[[limits]]
+sensor = "*"
+high = {limit}
+"""
+
+
+def detector(bench: Bench) -> list[Figure]:
+    """Limits and spike, on one reading a second of each of 200 sensors."""
+    bootstrap = bench.server.bootstrap
+    for topic in ("judged", "said"):
+        bench.server.create_topic(topic)
+    config = bench.folder / "detect.toml"
+    config.write_text(CONFIG.format(bootstrap=bootstrap, limit=LIMIT))
+    said = Consumer({"bootstrap.servers": bootstrap, "group.id": "said"})
+    said.assign([TopicPartition("said", 0, 0)])
+    say(f"detector: {READINGS:,} readings")
+    command: list[str | Path] = [COMMANDS / "gateway-detect", "--config", config]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _produce(bootstrap, 1, SENSORS)
+            _await_anomaly(said, SENSORS)  # it has its partition, and knows the sensors
+            with frozen(process.pid):
+                _produce(bootstrap, SENSORS + 1, READINGS)
+                cpu, began = cpu_seconds(process.pid), time.monotonic()
+            _await_anomaly(said, SENSORS + READINGS)
+            seconds, cost = time.monotonic() - began, cpu_seconds(process.pid) - cpu
+            memory, _ = resident(process.pid)
+        finally:
+            process.terminate()
+    said.close()
+    return [
+        Figure("gateway-detect: processor time per reading", cost / READINGS * 1e6, "us"),
+        Figure("gateway-detect: readings", READINGS / seconds, "/s"),
+        Figure("gateway-detect: resident memory", memory, "MB"),
+    ]
+
+
+def _produce(bootstrap: str, first: int, count: int) -> None:
+    """Readings numbered from `first` on; the last one is above the limit."""
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "linger.ms": 50})
+    generator = random.Random(first)
+    last = first + count - 1
+    for seq in range(first, last + 1):
+        device, at = f"boiler-{seq % SENSORS}", NOON + seq // SENSORS * SECOND
+        value = generator.gauss(21.0, 0.4) if seq < last else 2 * LIMIT
+        record = encode_reading(
+            Reading(device, "temperature", value, at, "plant", at), "pi-7", "spool-1", seq
+        )
+        while True:
+            try:
+                producer.produce("judged", record, f"pi-7/{device}")
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush()
+
+
+def _await_anomaly(said: Consumer, seq: int) -> None:
+    """Wait until something was said of the reading with this number."""
+    deadline = time.monotonic() + WITHIN
+    while time.monotonic() < deadline:
+        message = said.poll(0.1)
+        if (
+            message is not None
+            and message.error() is None
+            and decode_anomaly(message.value() or b"").seq == seq
+        ):
+            return
+    raise RuntimeError(f"gateway-detect said nothing within {WITHIN:g} s")

@@ -1,0 +1,71 @@
+"""What the gateway costs and how fast it is, on this machine: a table here, JSON in build/bench.json.
+
+From MQTT QoS 1 to a real Kafka, both started for this on loopback. The work is the same each time. Words on the
+command line choose measurements by name.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+
+import kafka  # noqa: E402 - found through the line above, as all that follow
+import mosquitto  # noqa: E402
+from detector import detector  # noqa: E402
+from figures import save, say, show  # noqa: E402
+from gatewayd import Bench  # noqa: E402
+from latency import latency  # noqa: E402
+from waits import start_up, status  # noqa: E402
+
+RESULT: Final = HERE.parents[1] / "build" / "bench.json"
+
+MEASUREMENTS: Final = {
+    "full-rate": Bench.full_rate,
+    "paced": Bench.paced,
+    "latency": latency,
+    "start-up": start_up,
+    "status": status,
+    "detector": detector,
+}
+
+BROKER: Final = """
+max_inflight_messages 2000
+max_queued_messages 0
+autosave_interval 3600
+"""
+"""The broker's window for MQTT 3.1.1 is as large as the gateway's own for MQTT 5, and its queue has no bound."""
+
+
+def main(names: list[str]) -> int:
+    """Measure what is named, or everything."""
+    if unknown := set(names) - set(MEASUREMENTS):
+        sys.stderr.write(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}\n")
+        return 2
+    if obstacle := kafka.missing():
+        sys.stderr.write(f"{obstacle}\n")
+        return 2
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as path:
+        folder = Path(path)
+        server, broker = kafka.KafkaServer(folder / "kafka"), mosquitto.Mosquitto(folder / "broker", BROKER)
+        try:
+            say("starting Kafka and mosquitto")
+            server.start()
+            broker.start()
+            bench = Bench(folder, broker, server)
+            for name in names or MEASUREMENTS:
+                say(name)
+                figures += MEASUREMENTS[name](bench)
+        finally:
+            broker.stop()
+            server.stop()
+    show(figures)
+    save(figures, RESULT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
