@@ -10,10 +10,16 @@ from collections import Counter, deque
 from typing import Final
 
 import msgspec
+import structlog
 
 from gateway.config import Spool as SpoolSettings
 from gateway.ledger import Ledger
 from gateway.spool.batch import Batch
+
+_log = structlog.get_logger()
+
+EPOCH_SHIFT: Final = 40
+"""A sequence is `epoch << EPOCH_SHIFT | counter`."""
 
 ROUND_BYTES: Final = 8_000_000
 """A round of the forwarder takes at most this much: a quarter of the Kafka client's own queue."""
@@ -43,10 +49,19 @@ class MemorySpool:
 
     A batch leaves in one of two ways, and its sources hear of both: Kafka has it (commit), or there is no room and
     the drop policy takes it (counted in the ledger by reason).
+
+    Attributes:
+        id: names its lineage: two things with the same id and sequence are the same thing.
+        run_id: drawn at every start.
+        epoch: raised at every start; the upper bits of every sequence, from EPOCH_SHIFT on.
+        position: everything up to this sequence has left it, as far as is known here.
     """
 
     def __init__(self, settings: SpoolSettings, ledger: Ledger) -> None:
         self.id = secrets.token_hex(8)
+        self.run_id = secrets.token_hex(8)
+        self.epoch = 0
+        self.position = 0
         self._settings = settings
         self._ledger = ledger
         self._batches: deque[Batch] = deque()
@@ -100,6 +115,7 @@ class MemorySpool:
 
     def commit(self, last: int) -> None:
         """Kafka has everything up to sequence `last`, the end of a batch: forget it and tell the sources."""
+        self.position = max(self.position, last)
         while self._batches and self._batches[0].last <= last:
             batch = self._batches.popleft()
             self._size -= batch.size
@@ -110,6 +126,11 @@ class MemorySpool:
         if not self._batches:
             self._filled.clear()
             self._emptied.set()
+
+    def begin_lineage(self, reason: str) -> None:
+        """Take a new id, as another spool has used ours: what is held is sent under the new one. Logs `reason`."""
+        former, self.id = self.id, secrets.token_hex(8)
+        _log.warning("spool begins a new lineage", spool=self.id, former=former, reason=reason)
 
     def depth(self) -> Depth:
         """How full it is now. Costs time in proportion to the batches held, not to the readings."""
