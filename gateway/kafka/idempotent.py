@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.config import Kafka
 from gateway.kafka.client import Record
+from gateway.kafka.outcomes import Step
 from gateway.kafka.producing import Producing
 from gateway.kafka.sink import Link, Sent
 from gateway.position import Position
@@ -64,7 +65,7 @@ class IdempotentSink:
         while groups:
             tally = await self._producing.produce(groups.pop(0), attempt_done)
             delivered += tally.delivered
-            if tally.fatal:
+            if Step.REBUILD in tally.steps:
                 await self._producing.call(self._producing.give_up, tally.trouble)
             if len(tally.suspects) == 1:
                 refused += tally.suspects

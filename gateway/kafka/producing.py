@@ -4,21 +4,35 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from gateway.config import ConfigError, Kafka
-from gateway.kafka.client import KafkaUnavailableError, Record, ensure_topics, explain, properties
+from gateway.kafka.client import (
+    ADMIN_TIMEOUT,
+    KafkaUnavailableError,
+    Record,
+    ensure_topics,
+    explain,
+    properties,
+)
 from gateway.kafka.outcomes import Step, step_of
 from gateway.kafka.sink import MAX_RECORDS, Link
+from gateway.kafka.worker import HangError, Worker
 
 _log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+ANSWER_TIMEOUT: Final = ADMIN_TIMEOUT
+"""Seconds that one call waits for Kafka."""
+
+HANG: Final = 3 * ADMIN_TIMEOUT + 2.0
+"""Seconds after which a call is taken to hang."""
 
 FIRST_LOOK: Final = 0.005
 LONGEST_LOOK: Final = 0.2
@@ -50,14 +64,14 @@ class Tally(NamedTuple):
             others may only have shared its request.
         pending: records that were not acknowledged, for whatever other reason, in their order.
         trouble: the last such reason.
-        fatal: the producer is finished.
+        steps: what the reports call for.
     """
 
     delivered: int
     suspects: list[tuple[Record, str]]
     pending: list[Record]
     trouble: str
-    fatal: bool
+    steps: AbstractSet[Step]
 
 
 class Producing:
@@ -81,7 +95,7 @@ class Producing:
         self._config = config
         self._client_id = client_id
         self._settings = settings
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._worker = Worker()
         self._producer: Producer | None = self._make()
         self._probed = 0.0
         self._doubt = ""
@@ -89,8 +103,12 @@ class Producing:
         self.link = Link(None, time.monotonic(), "")
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do this in the worker thread, after what was asked of it before."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
+        """Do this in the worker thread, after what was asked of it before.
+
+        Raises:
+            HangError: it did not return though it had long been due.
+        """
+        return await self._worker.call(HANG, work, *args, **kwargs)
 
     @property
     def producer(self) -> Producer:
@@ -129,16 +147,16 @@ class Producing:
         delivered: list[Message] = []
         suspects: list[tuple[Record, str]] = []
         trouble = ""
-        fatal = False
+        steps: set[Step] = set()
 
         def judge(record: Record, error: KafkaError) -> None:
-            nonlocal trouble, fatal
+            nonlocal trouble
             step = step_of(error)
+            steps.add(step)
             if step is Step.DEAD_LETTER:
                 suspects.append((record, explain(error)))
             else:
                 trouble = explain(error)
-                fatal |= step is Step.REBUILD
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is None:
@@ -153,26 +171,28 @@ class Producing:
         except (KafkaException, SystemError, BufferError) as error:
             # A fatal error of the producer comes as an exception out of produce or poll, sometimes as a SystemError in
             # its wake, and reports can be lost with it: so all that was not reported is pending.
-            fatal, trouble = True, explain_exception(error)
+            steps.add(Step.REBUILD)
+            trouble = explain_exception(error)
         if len(delivered) == len(records):
             self.note(reachable=True)
-            return Tally(len(delivered), [], [], "", fatal)
+            return Tally(len(delivered), [], [], "", steps)
         settled = {_record(message) for message in delivered} | {record for record, _ in suspects}
         pending = [record for record in records if record not in settled]
-        return Tally(len(delivered), suspects, pending, trouble, fatal)
+        return Tally(len(delivered), suspects, pending, trouble, steps)
 
     async def idle(self) -> None:
         """Let the client report what it saw while there is nothing to send."""
         with contextlib.suppress(KafkaException, SystemError):  # a fatal error shows again at the next send
             self.producer.poll(0)
         if self._in_question():
-            await self.call(self._probe)
+            await self._look()
 
     async def close(self) -> None:
         """End the producer and the thread."""
         self.closing = True
-        await self.call(self.give_up)
-        self._thread.shutdown()
+        with contextlib.suppress(HangError):
+            await self.call(self.give_up)
+        self._worker.end()
 
     def note(self, *, reachable: bool, trouble: str = "") -> None:
         """Kafka answered, or did not."""
@@ -216,13 +236,17 @@ class Producing:
             pause = min(2 * pause, LONGEST_LOOK)
             producer.poll(0)
             if self._in_question():
-                await self.call(self._probe)
+                await self._look()
             attempt_done()
 
     def _in_question(self) -> bool:
         """Whether there is reason to ask the cluster itself, and the last time was long ago."""
         doubt = self._doubt or self.link.reachable is False
         return bool(doubt) and time.monotonic() - self._probed > PROBE_EVERY
+
+    async def _look(self) -> None:
+        with contextlib.suppress(HangError):
+            await self.call(self._probe)
 
     def _probe(self) -> None:
         """Ask the cluster itself. In the worker thread."""

@@ -10,8 +10,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from gateway.config import Kafka
 from gateway.kafka.client import KafkaUnavailableError, Record, explain, properties
 from gateway.kafka.outcomes import Step, step_of
-from gateway.kafka.producing import Producing, Tally, explain_exception
+from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally, explain_exception
 from gateway.kafka.sink import Link, PositionUnknownError, Sent
+from gateway.kafka.worker import HangError
 from gateway.position import Position, position_of
 
 _log = structlog.get_logger()
@@ -20,8 +21,9 @@ TRANSACTION_TIMEOUT: Final = 12.0
 """Seconds after which Kafka gives up a transaction of ours that it hears nothing more of. A gateway that dies in the
 midst of one holds back the readers of its partitions for that long. Also how long a record waits for its answer."""
 
-ANSWER_TIMEOUT: Final = 10.0
-"""Seconds that one call waits for Kafka."""
+HOPELESS: Final = {Step.PENDING, Step.REBUILD}
+"""After these a producer is not used again: in an outage its transaction has timed out at the broker, and what it
+remembers of coordinators may be stale."""
 
 
 class TransactionalSink:
@@ -60,7 +62,13 @@ class TransactionalSink:
         """See Sink."""
         async with self._sending:
             self._ready = False
-            found = await self._producing.call(self._resume, topics, attempt_done)
+            try:
+                await self._producing.call(self._renew, topics)
+                attempt_done()
+                found = await self._producing.call(self._ask, attempt_done)
+            except HangError as error:
+                self._fresh, self._problem = False, str(error)
+                raise KafkaUnavailableError(str(error)) from None
             self._ready = True
             return found
 
@@ -90,15 +98,17 @@ class TransactionalSink:
         async with self._sending:
             await self._producing.close()
 
-    def _resume(self, topics: Sequence[str], attempt_done: Callable[[], None]) -> Position | None:
-        """In the worker thread. The order matters: only once the last transaction is completed the position stands."""
+    def _renew(self, topics: Sequence[str]) -> None:
+        """A producer that was used no longer counts, and the topics are there. In the worker thread."""
         if self._producing.closing:
             raise KafkaUnavailableError("the gateway is stopping")
         if not self._fresh:
             self._producing.give_up(self._problem or "a call was not finished")
             self._fresh, self._problem = True, ""
         self._producing.ensure_topics(topics)
-        attempt_done()
+
+    def _ask(self, attempt_done: Callable[[], None]) -> Position | None:
+        """In the worker thread. The order matters: only once the last transaction is completed the position stands."""
         try:
             self._producing.producer.init_transactions(ANSWER_TIMEOUT)
             self._fresh = False
@@ -188,16 +198,16 @@ class TransactionalSink:
         try:
             await producing.call(producing.producer.begin_transaction)
             tally = await producing.produce(records, attempt_done)
-            if tally.fatal:
+            if tally.steps & HOPELESS and not tally.suspects:
                 raise PositionUnknownError(tally.trouble)
             if position is not None and tally.delivered == len(records):
                 trouble = await producing.call(self._commit, position, attempt_done)
                 if not trouble:
                     return tally
-                tally = Tally(0, [], records, trouble, fatal=False)
+                tally = Tally(0, [], records, trouble, {Step.ABORT})
             await producing.call(producing.producer.abort_transaction, ANSWER_TIMEOUT)
             attempt_done()
-        except (KafkaException, SystemError) as error:
+        except (KafkaException, SystemError, HangError) as error:
             raise PositionUnknownError(explain_exception(error)) from None
         return tally
 
