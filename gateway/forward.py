@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
 from gateway.ledger import Ledger
 from gateway.position import Position
-from gateway.spool import EPOCH_SHIFT, Batch, MemorySpool
+from gateway.spool import Batch, MemorySpool
 from gateway.wire import (
     VERSION,
     DeadLetter,
@@ -78,12 +78,13 @@ class Forward:
         # Made once: making it costs more than a round that succeeds at once.
         self._retried = AsyncRetrying(
             after=lambda _: self._attempt_done(),
-            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
+            wait=wait_exponential(0.2, LONGEST_PAUSE) + wait_random(0, 0.2),
             retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
         )
         self._on_its_way: _Round | None = None
         self._predecessor = ""
         self._resumed = False
+        self._supplanted = False
         self._said = 0.0
         self.last_delivery = 0.0
         self.unclean_stops: int | None = None
@@ -110,17 +111,22 @@ class Forward:
 
         Takes off the spool what Kafka turns out to have. Never raises for what Kafka does.
         """
-        if not self._resumed or not self._sink.link.reachable:
+        if not self._resumed or self._supplanted or not self._sink.link.reachable:
             return
         try:
             async with asyncio.timeout(LAST_WORD_DEADLINE):
                 if self._on_its_way is not None:
                     await self._resume()
                 await self._say(ended=True)
-        except (TimeoutError, _PendingError, KafkaUnavailableError, PositionUnknownError) as error:
-            _log.warning("last position not committed; this stop will count as unclean", problem=str(error))
-        except RivalError as error:
-            _log.error("rival", problem=str(error))
+        except (
+            TimeoutError,
+            _PendingError,
+            KafkaUnavailableError,
+            PositionUnknownError,
+            RivalError,
+        ) as error:
+            problem = str(error) or f"no answer in {LAST_WORD_DEADLINE:.0f} s"
+            _log.warning("last position not committed; this stop will count as unclean", problem=problem)
 
     async def _idle(self) -> None:
         await self._sink.idle()
@@ -190,7 +196,7 @@ class Forward:
         topics = [self._kafka.readings_topic, self._kafka.dead_letters_topic]
         found = await self._sink.resume(topics, self._attempt_done)
         if found is not None:
-            self._trim(found)
+            await self._trim(found)
         self._on_its_way = None
         if not self._resumed:
             self._resumed = True
@@ -202,19 +208,21 @@ class Forward:
             except PositionUnknownError as error:
                 raise _PendingError(str(error)) from None
 
-    def _trim(self, found: Position) -> None:
+    async def _trim(self, found: Position) -> None:
+        """Take off the spool what Kafka has, unless its position is of another life of this spool."""
         spool = self._spool
         ours = found.run == spool.run_id
         if self._resumed and not ours and found.run != self._predecessor:
+            self._supplanted = True
             raise RivalError(
                 f"another gateway delivers as {self._gateway!r}, so this one ends: give each its own id "
                 "(id in [gateway]), or stop one of them"
             )
         if found.spool != spool.id:
             return
-        if not ours and found.last >> EPOCH_SHIFT >= spool.epoch:
-            spool.begin_lineage(
-                f"Kafka has position {found.last} of another run of this spool: an old copy was restored"
+        if found.run not in spool.known_runs:
+            await spool.begin_lineage(
+                "Kafka's position is of a run that this spool does not know: it is an old copy"
             )
         elif ours and self._on_its_way is not None and self._on_its_way.last == found.last:
             self._settle(self._on_its_way)

@@ -108,7 +108,11 @@ class Producing:
         Raises:
             HangError: it did not return though it had long been due.
         """
-        return await self._worker.call(HANG, work, *args, **kwargs)
+        return await self.call_within(HANG, work, *args, **kwargs)
+
+    async def call_within(self, seconds: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same with a deadline of its own."""
+        return await self._worker.call(seconds, work, *args, **kwargs)
 
     @property
     def producer(self) -> Producer:

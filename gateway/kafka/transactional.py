@@ -21,6 +21,10 @@ TRANSACTION_TIMEOUT: Final = 12.0
 """Seconds after which Kafka gives up a transaction of ours that it hears nothing more of. A gateway that dies in the
 midst of one holds back the readers of its partitions for that long. Also how long a record waits for its answer."""
 
+POSITION_DEADLINE: Final = 6.0
+"""Seconds until the position must be in the transaction. The client (2.16) overlooks the timeout of this one call, and
+waits for ever if a broker restarts at the wrong moment: then a new producer is quicker than more patience."""
+
 HOPELESS: Final = {Step.PENDING, Step.REBUILD}
 """After these a producer is not used again: in an outage its transaction has timed out at the broker, and what it
 remembers of coordinators may be stale."""
@@ -201,7 +205,9 @@ class TransactionalSink:
             if tally.steps & HOPELESS and not tally.suspects:
                 raise PositionUnknownError(tally.trouble)
             if position is not None and tally.delivered == len(records):
-                trouble = await producing.call(self._commit, position, attempt_done)
+                trouble = await producing.call_within(POSITION_DEADLINE, self._add, position)
+                attempt_done()
+                trouble = trouble or await producing.call(self._commit)
                 if not trouble:
                     return tally
                 tally = Tally(0, [], records, trouble, {Step.ABORT})
@@ -211,24 +217,32 @@ class TransactionalSink:
             raise PositionUnknownError(explain_exception(error)) from None
         return tally
 
-    def _commit(self, position: Position, attempt_done: Callable[[], None]) -> str:
-        """In the worker thread. Returns why the transaction has to be aborted instead; empty if it is committed.
+    def _add(self, position: Position) -> str:
+        """Put the position into the transaction. Returns why this has to be aborted; empty if all is well.
+
+        In the worker thread.
+
+        Raises:
+            KafkaException: the producer is finished.
+        """
+        try:
+            self._producing.producer.send_offsets_to_transaction(
+                [self._place(position)], self._group_metadata, POSITION_DEADLINE
+            )
+        except KafkaException as error:
+            if step_of(error.args[0]) in HOPELESS:
+                raise
+            return explain(error.args[0])
+        return ""
+
+    def _commit(self) -> str:
+        """Returns why the transaction has to be aborted instead; empty if it is committed. In the worker thread.
 
         Raises:
             KafkaException: whether it is committed is not known.
         """
-        producer = self._producing.producer
         try:
-            producer.send_offsets_to_transaction(
-                [self._place(position)], self._group_metadata, ANSWER_TIMEOUT
-            )
-        except KafkaException as error:
-            if step_of(error.args[0]) is Step.REBUILD:
-                raise
-            return explain(error.args[0])
-        attempt_done()
-        try:
-            producer.commit_transaction(ANSWER_TIMEOUT)
+            self._producing.producer.commit_transaction(ANSWER_TIMEOUT)
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
                 return explain(error.args[0])

@@ -18,9 +18,6 @@ from gateway.spool.batch import Batch
 
 _log = structlog.get_logger()
 
-EPOCH_SHIFT: Final = 40
-"""A sequence is `epoch << EPOCH_SHIFT | counter`."""
-
 ROUND_BYTES: Final = 8_000_000
 """A round of the forwarder takes at most this much: a quarter of the Kafka client's own queue."""
 
@@ -53,14 +50,14 @@ class MemorySpool:
     Attributes:
         id: names its lineage: two things with the same id and sequence are the same thing.
         run_id: drawn at every start.
-        epoch: raised at every start; the upper bits of every sequence, from EPOCH_SHIFT on.
+        known_runs: those that have used this spool, this one last.
         position: everything up to this sequence has left it, as far as is known here.
     """
 
     def __init__(self, settings: SpoolSettings, ledger: Ledger) -> None:
         self.id = secrets.token_hex(8)
         self.run_id = secrets.token_hex(8)
-        self.epoch = 0
+        self.known_runs: tuple[str, ...] = (self.run_id,)
         self.position = 0
         self._settings = settings
         self._ledger = ledger
@@ -127,7 +124,7 @@ class MemorySpool:
             self._filled.clear()
             self._emptied.set()
 
-    def begin_lineage(self, reason: str) -> None:
+    async def begin_lineage(self, reason: str) -> None:
         """Take a new id, as another spool has used ours: what is held is sent under the new one. Logs `reason`."""
         former, self.id = self.id, secrets.token_hex(8)
         _log.warning("spool begins a new lineage", spool=self.id, former=former, reason=reason)
