@@ -35,8 +35,6 @@ OUTCOMES: Final[dict[int, Outcome]] = {
     KafkaError._TIMED_OUT: Outcome(Step.PENDING, "the request was not answered"),
     KafkaError._TIMED_OUT_QUEUE: Outcome(Step.PENDING, "it waited too long in the client"),
     KafkaError._TRANSPORT: Outcome(Step.PENDING, "the connection broke"),
-    KafkaError._PURGE_QUEUE: Outcome(Step.PENDING, "thrown out of the client's queue when we gave up"),
-    KafkaError._PURGE_INFLIGHT: Outcome(Step.PENDING, "given up while it was on its way"),
     KafkaError._DESTROY: Outcome(Step.PENDING, "the client was closed"),
     KafkaError._INVALID_DIFFERENT_RECORD: Outcome(Step.PENDING, "another record of its request is at fault"),
     KafkaError.REQUEST_TIMED_OUT: Outcome(Step.PENDING, "its copies were not made in time"),
@@ -58,6 +56,10 @@ OUTCOMES: Final[dict[int, Outcome]] = {
     KafkaError.POLICY_VIOLATION: Outcome(Step.RETRY, "a policy of the cluster is against it"),
     KafkaError.UNSUPPORTED_COMPRESSION_TYPE: Outcome(Step.RETRY, "the broker cannot read our compression"),
     # The transaction failed, and can be aborted.
+    KafkaError._PURGE_QUEUE: Outcome(
+        Step.ABORT, "thrown out of the client's queue, as its transaction failed"
+    ),
+    KafkaError._PURGE_INFLIGHT: Outcome(Step.ABORT, "the same, on its way already"),
     KafkaError.TRANSACTION_ABORTABLE: Outcome(Step.ABORT, "the broker says so"),
     KafkaError.CONCURRENT_TRANSACTIONS: Outcome(Step.ABORT, "the last transaction is still being completed"),
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS: Outcome(Step.ABORT, "the coordinator is starting"),

@@ -11,7 +11,7 @@ from gateway.config import Kafka
 from gateway.kafka.client import KafkaUnavailableError, Record, explain, properties
 from gateway.kafka.outcomes import Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally, explain_exception
-from gateway.kafka.sink import Link, PositionUnknownError, Sent
+from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
 from gateway.kafka.worker import HangError
 from gateway.position import Position, position_of
 
@@ -20,6 +20,9 @@ _log = structlog.get_logger()
 TRANSACTION_TIMEOUT: Final = 12.0
 """Seconds after which Kafka gives up a transaction of ours that it hears nothing more of. A gateway that dies in the
 midst of one holds back the readers of its partitions for that long. Also how long a record waits for its answer."""
+
+TRIALS: Final = 4
+"""Attempts at finding out whether Kafka refuses some records, before a new producer is made."""
 
 POSITION_DEADLINE: Final = 6.0
 """Seconds until the position must be in the transaction. The client (2.16) overlooks the timeout of this one call, and
@@ -56,6 +59,7 @@ class TransactionalSink:
         self._fresh = True
         self._ready = False
         self._problem = ""
+        self._piece = MAX_RECORDS
 
     @property
     def link(self) -> Link:
@@ -165,8 +169,9 @@ class TransactionalSink:
         if tally.suspects:
             culprits = await self._culprits(tally, attempt_done)
             refused = {record for record, _ in culprits}
-            return Sent(0, culprits, [record for record in records if record not in refused], "")
-        if tally.pending:
+            pending = [record for record in records if record not in refused]
+            return Sent(0, culprits, pending, "" if culprits else "requests were too large")
+        if tally.delivered < len(records):
             trouble = tally.trouble or "not acknowledged before the gateway stopped"
             self._producing.note(reachable=False, trouble=trouble)
             return Sent(0, [], records, trouble)
@@ -175,7 +180,8 @@ class TransactionalSink:
     async def _culprits(self, tally: Tally, attempt_done: Callable[[], None]) -> list[tuple[Record, str]]:
         """Which of the suspects Kafka refuses each by itself: it refuses whole requests, so they are halved until alone.
 
-        These trials are transactions that are always aborted. What a trial cannot settle is tried at another time.
+        These trials are transactions that are always aborted. Where only the whole was too large, none is at fault,
+        and smaller pieces are sent from then on.
         """
         groups, culprits = [tally.suspects], []
         while groups:
@@ -184,11 +190,30 @@ class TransactionalSink:
                 culprits += suspects
                 continue
             middle = len(suspects) // 2
+            found = []
             for half in (suspects[:middle], suspects[middle:]):
-                trial = await self._transaction([record for record, _ in half], None, attempt_done)
-                if trial.suspects:
-                    groups.append(trial.suspects)
+                trial = await self._trial([record for record, _ in half], attempt_done)
+                found += [trial.suspects] if trial.suspects else []
+            if not found and middle < self._piece:
+                self._piece = middle
+                _log.warning(
+                    "kafka refuses requests of this size; sent in pieces",
+                    records=middle,
+                    remedy='raise max.message.bytes of the topic, or set "batch.size" in [kafka.options] below it',
+                )
+            groups += found
         return culprits
+
+    async def _trial(self, records: list[Record], attempt_done: Callable[[], None]) -> Tally:
+        """Whether Kafka refuses these together. The first attempt may tell nothing.
+
+        A refused request leaves a gap in the numbers of its partition, which fails the transaction after it.
+        """
+        for _ in range(TRIALS):
+            tally = await self._transaction(records, None, attempt_done)
+            if tally.suspects or not tally.pending:
+                return tally
+        raise PositionUnknownError(tally.trouble)
 
     async def _transaction(
         self, records: list[Record], position: Position | None, attempt_done: Callable[[], None]
@@ -201,7 +226,7 @@ class TransactionalSink:
         producing = self._producing
         try:
             await producing.call(producing.producer.begin_transaction)
-            tally = await producing.produce(records, attempt_done)
+            tally = await self._produce(records, attempt_done)
             if tally.steps & HOPELESS and not tally.suspects:
                 raise PositionUnknownError(tally.trouble)
             if position is not None and tally.delivered == len(records):
@@ -215,6 +240,17 @@ class TransactionalSink:
             attempt_done()
         except (KafkaException, SystemError, HangError) as error:
             raise PositionUnknownError(explain_exception(error)) from None
+        return tally
+
+    async def _produce(self, records: list[Record], attempt_done: Callable[[], None]) -> Tally:
+        """Piece by piece, until one is not acknowledged."""
+        tally = Tally(0, [], [], "", set())
+        for first in range(0, len(records), self._piece):
+            piece = records[first : first + self._piece]
+            latest = await self._producing.produce(piece, attempt_done)
+            tally = latest._replace(delivered=tally.delivered + latest.delivered)
+            if latest.delivered < len(piece):
+                break
         return tally
 
     def _add(self, position: Position) -> str:
