@@ -62,6 +62,17 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, str | int | float | bool] = {}
 
 
+class GatewayKafka(Kafka, frozen=True, forbid_unknown_fields=True):
+    """`[kafka]` of the gateway.
+
+    Attributes:
+        delivery: `exactly-once` writes readings and position in one transaction; `at-least-once` needs no
+            transactions, and may repeat readings after a crash.
+    """
+
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+
+
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[ingest]`: when a batch is full.
 
@@ -151,7 +162,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sources: dict[Name, dict[str, Any]]
     gateway: Gateway = Gateway()
-    kafka: Kafka = Kafka()
+    kafka: GatewayKafka = GatewayKafka()
     ingest: Ingest = Ingest()
     spool: Spool = Spool()
     control: Control = Control()

@@ -15,10 +15,12 @@ from gateway import lifecycle, log
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
-from gateway.forward import Forward
+from gateway.forward import Forward, RivalError
 from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
-from gateway.kafka.sink import KafkaSink
+from gateway.kafka.idempotent import IdempotentSink
+from gateway.kafka.sink import Sink
+from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
 from gateway.sources import SourceSpec, open_sources
 from gateway.spool import open_spool
@@ -53,7 +55,7 @@ class Daemon:
         self._gateway = gateway
         self._spool = open_spool(state_dir(config.gateway) / "spool", config.spool, ledger)
         self._ingest = Ingest(specs, self._spool, ledger, config.ingest, gateway)
-        self._sink = KafkaSink(config.kafka, f"gateway-{gateway}")
+        self._sink = _sink(config, gateway)
         self._forward = Forward(self._spool, self._sink, ledger, config, gateway)
         self._status = Status(config, gateway, ledger, self._ingest, self._spool)
         self._control = ControlServer(
@@ -69,6 +71,7 @@ class Daemon:
 
         Raises:
             ConfigError: the control socket cannot be made.
+            RivalError: another daemon delivers under this gateway's id.
         """
         await self._control.start()
         intake = asyncio.create_task(
@@ -93,6 +96,7 @@ class Daemon:
         self._ingest.flush()
         await self._drain(forward)
         await _end(forward)
+        await self._forward.finish()
         await self._sink.close()
         for task in [*helpers, stopping]:
             await _end(task)
@@ -124,6 +128,12 @@ class Daemon:
             await asyncio.sleep(1)
 
 
+def _sink(config: GatewayConfig, gateway: str) -> Sink:
+    if config.kafka.delivery == "exactly-once":
+        return TransactionalSink(config.kafka, gateway)
+    return IdempotentSink(config.kafka, f"gateway-{gateway}")
+
+
 def _line(report: dict[str, object]) -> str:
     reasons = report["reasons"]
     first = f": {reasons[0]}" if isinstance(reasons, list) and reasons else ""
@@ -144,7 +154,10 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command gatewayd. Returns 0 after an ordered stop, 2 if the configuration is refused."""
+    """The command gatewayd.
+
+    Returns 0 after an ordered stop, 2 if the configuration is refused, 3 if another daemon delivers as this gateway.
+    """
     parser = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
     parser.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)"
@@ -158,6 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"gatewayd: {error}\n")
         return 2
+    except RivalError as error:
+        _log.error("rival", problem=str(error))
+        sys.stderr.write(f"gatewayd: {error}\n")
+        return 3
     return 0
 
 

@@ -1,17 +1,22 @@
-"""SPOOL -> Kafka: takes batches from the head, sends them, and forgets them when Kafka has them. Retries for ever."""
+"""SPOOL -> Kafka: takes batches from the head, sends them, and forgets them when Kafka has them. Retries for ever.
+
+Nothing is sent before Kafka has said how far it is; what it has is taken off the spool.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
-from gateway.kafka.sink import MAX_RECORDS, KafkaSink
+from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
 from gateway.ledger import Ledger
+from gateway.position import Position
 from gateway.spool import Batch, Spool
 from gateway.wire import (
     VERSION,
@@ -28,9 +33,28 @@ _log = structlog.get_logger()
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two attempts at most; from a fifth of a second, doubled, with jitter."""
 
+RENEW_EVERY: Final = 3600.0
+"""Seconds after which the position is committed again though nothing was sent: Kafka forgets one that is a week old."""
+
+LAST_WORD_DEADLINE: Final = 5.0
+"""Seconds that an orderly stop waits for Kafka to take the last position."""
+
+
+class RivalError(Exception):
+    """Another daemon delivers under this gateway's id: this one must end. The text is for a person."""
+
 
 class _PendingError(Exception):
     """Not everything was acknowledged: try again."""
+
+
+class _Round:
+    """Batches on their way, and those of their records that Kafka refused."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.batches = batches
+        self.last = batches[-1].last
+        self.refused: list[tuple[Record, str]] = []
 
 
 class Forward:
@@ -38,11 +62,10 @@ class Forward:
 
     Attributes:
         last_delivery: when Kafka last acknowledged a round, in seconds of the monotonic clock; 0.0 before the first.
+        unclean_stops: how often a run of this gateway ended without its last word; None until Kafka has told.
     """
 
-    def __init__(
-        self, spool: Spool, sink: KafkaSink, ledger: Ledger, config: GatewayConfig, gateway: str
-    ) -> None:
+    def __init__(self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str) -> None:
         """`gateway` is the id that goes into every record."""
         self._spool = spool
         self._sink = sink
@@ -54,87 +77,188 @@ class Forward:
         # Made once: making it costs more than a round that succeeds at once.
         self._retried = AsyncRetrying(
             after=lambda _: self._attempt_done(),
-            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_PAUSE, jitter=0.2),
+            wait=wait_exponential(0.2, LONGEST_PAUSE) + wait_random(0, 0.2),
             retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
         )
+        self._on_its_way: _Round | None = None
+        self._predecessor = ""
+        self._resumed = False
+        self._supplanted = False
+        self._said = 0.0
         self.last_delivery = 0.0
+        self.unclean_stops: int | None = None
 
     async def run(self, attempt_done: Callable[[], None]) -> None:
-        """Deliver until cancelled. `attempt_done` hears of every attempt, successful or not, from any thread."""
+        """Deliver until cancelled. `attempt_done` hears of every attempt, successful or not, from any thread.
+
+        Raises:
+            RivalError: see there.
+        """
         self._attempt_done = attempt_done
-        await self._retried(self._prepare)
+        await self._retried(self._resume)
         while True:
             try:
                 async with asyncio.timeout(1.0):
                     await self._spool.wait()
             except TimeoutError:
-                await self._sink.idle()
-                self._attempt_done()
+                await self._idle()
                 continue
             if batches := await self._spool.read(MAX_RECORDS):
                 await self._round(batches)
 
-    async def _round(self, batches: Sequence[Batch]) -> None:
-        """Deliver these batches, however long it takes, and take them off the spool."""
-        records = [record for batch in batches for record in self._encode(batch)]
-        for refused, reason in await self._deliver(records):
-            await self._bury(refused, reason, batches)
-        self._spool.commit(batches[-1].last)
-        self.last_delivery = time.monotonic()
+    async def finish(self) -> None:
+        """The last word of this run, after run() was cancelled: where it stopped, and that it stopped in order.
 
-    async def _deliver(self, records: list[Record]) -> list[tuple[Record, str]]:
-        """Send until everything is acknowledged; returns those that Kafka refuses for good, with the reasons.
-
-        Kafka refuses whole requests: so what was refused together is halved until the culprits are alone.
+        Takes off the spool what Kafka turns out to have. Never raises for what Kafka does.
         """
-        suspects: list[tuple[Record, str]] = []
+        if not self._resumed or self._supplanted or not self._sink.link.reachable:
+            return
+        try:
+            async with asyncio.timeout(LAST_WORD_DEADLINE):
+                if self._on_its_way is not None:
+                    await self._resume()
+                await self._say(ended=True)
+        except (
+            TimeoutError,
+            _PendingError,
+            KafkaUnavailableError,
+            PositionUnknownError,
+            RivalError,
+        ) as error:
+            problem = str(error) or f"no answer in {LAST_WORD_DEADLINE:.0f} s"
+            _log.warning("last position not committed; this stop will count as unclean", problem=problem)
+
+    async def _idle(self) -> None:
+        await self._sink.idle()
+        if time.monotonic() - self._said > RENEW_EVERY:
+            await self._renew()
+        self._attempt_done()
+
+    async def _renew(self) -> None:
+        try:
+            await self._say()
+        except PositionUnknownError:
+            await self._retried(self._resume)
+        except _PendingError:
+            self._said = time.monotonic()  # in an hour, then
+
+    async def _round(self, batches: Sequence[Batch]) -> None:
+        """Deliver these batches, however long it takes, and take them off the spool.
+
+        If it turns out that only Kafka knows whether it has them, it is asked, and what it has is taken off.
+        """
+        this = self._on_its_way = _Round(batches)
+        records = [record for batch in batches for record in self._encode(batch)]
 
         async def attempt() -> None:
             nonlocal records
-            outcome = await self._sink.send(records, self._attempt_done)
-            suspects.extend(outcome.refused)
-            records = outcome.pending
-            if records:
-                raise _PendingError(outcome.trouble)
+            sent = await self._sink.send(records, self._position(this), self._attempt_done)
+            letters = [self._in_its_place(this, *refusal) for refusal in sent.refused]
+            records = [*sent.pending, *(self._letter_record(letter) for letter in letters if letter)]
+            if sent.pending and not sent.refused:
+                raise _PendingError(sent.trouble)
 
-        await self._retried(attempt)
-        if len(suspects) < 2:  # noqa: PLR2004 - one alone is the culprit
-            return suspects
-        halves = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
-        return [culprit for half in halves for culprit in await self._deliver([record for record, _ in half])]
+        try:
+            while records:
+                await self._retried(attempt)
+        except PositionUnknownError:
+            await self._retried(self._resume)
+        else:
+            self._settle(this)
 
-    async def _bury(self, record: Record, reason: str, batches: Sequence[Batch]) -> None:
-        """Turn a record that Kafka refuses into a dead letter."""
-        if record.topic == self._kafka.dead_letters_topic:
-            self._give_up(decode_dead_letter(record.value).source, reason)
-            return
-        reading = decode_reading(record.value)
-        batch = next(batch for batch in batches if batch.first <= reading.seq <= batch.last)
-        batch.counts[reading.source] -= 1
-        self._ledger.refused(reading.source)
-        _log.error("reading refused by kafka", source=reading.source, seq=reading.seq, reason=reason)
-        # A letter is larger than what it holds: if it is refused as well, the beginning has to do.
-        for kept in (record.value, record.value[: len(record.value) // 4]):
-            letter = DeadLetter(
-                VERSION,
-                self._gateway,
-                reading.source,
-                record.topic,
-                f"refused by Kafka: {reason}",
-                reading.received,
-                len(record.value),
-                kept,
-                text_of(kept) if kept is record.value else "",
+    def _settle(self, done: _Round) -> None:
+        """Kafka has this round: the readings, or the dead letters in the place of those that it refused."""
+        for record, reason in done.refused:
+            if record.topic == self._kafka.dead_letters_topic:
+                source = decode_dead_letter(record.value).source
+                self._ledger.source(source).dead_letters_dropped += 1
+                _log.error("dead letter refused by kafka", source=source, reason=reason)
+                continue
+            reading = decode_reading(record.value)
+            batch = next(batch for batch in done.batches if batch.first <= reading.seq <= batch.last)
+            batch.counts[reading.source] -= 1
+            self._ledger.refused(reading.source)
+            _log.error("reading refused by kafka", source=reading.source, seq=reading.seq, reason=reason)
+        self._spool.commit(done.last)
+        self._on_its_way = None
+        self.last_delivery = self._said = time.monotonic()
+
+    async def _resume(self) -> None:
+        """Ask Kafka how far it is, and take what it has off the spool.
+
+        Raises:
+            KafkaUnavailableError, _PendingError: try again.
+            RivalError: see there.
+        """
+        topics = [self._kafka.readings_topic, self._kafka.dead_letters_topic]
+        found = await self._sink.resume(topics, self._attempt_done)
+        if found is not None:
+            await self._trim(found)
+        self._on_its_way = None
+        if not self._resumed:
+            self._resumed = True
+            self._take_over(found)
+        spool = self._spool
+        if found is None or (found.spool, found.run) != (spool.id, spool.run_id):
+            try:
+                await self._say()  # so that a rival finds us, and the next start finds this run
+            except PositionUnknownError as error:
+                raise _PendingError(str(error)) from None
+
+    async def _trim(self, found: Position) -> None:
+        """Take off the spool what Kafka has, unless its position is of another life of this spool."""
+        spool = self._spool
+        ours = found.run == spool.run_id
+        if self._resumed and not ours and found.run != self._predecessor:
+            self._supplanted = True
+            raise RivalError(
+                f"another gateway delivers as {self._gateway!r}, so this one ends: give each its own id "
+                "(id in [gateway]), or stop one of them"
             )
-            refused = await self._deliver([self._letter_record(letter)])
-            if not refused:
-                return
-        self._give_up(reading.source, refused[0][1])
+        if found.spool != spool.id:
+            return
+        if found.run not in spool.known_runs:
+            await spool.begin_lineage(
+                "Kafka's position is of a run that this spool does not know: it is an old copy"
+            )
+        elif ours and self._on_its_way is not None and self._on_its_way.last == found.last:
+            self._settle(self._on_its_way)
+        else:
+            spool.commit(found.last)
 
-    def _give_up(self, source: str, reason: str) -> None:
-        """A dead letter that cannot be written must not hold up the readings behind it."""
-        self._ledger.source(source).dead_letters_dropped += 1
-        _log.error("dead letter refused by kafka", source=source, reason=reason)
+    def _take_over(self, found: Position | None) -> None:
+        """Go on where the run before this one stopped counting."""
+        if found is None:
+            self.unclean_stops = 0
+            return
+        self._predecessor = found.run
+        self._ledger.resume(found.ledger)
+        self.unclean_stops = found.unclean_stops + (not found.ended)
+        if not found.ended:
+            _log.warning("the last run did not end in order", unclean_stops=self.unclean_stops)
+
+    async def _say(self, *, ended: bool = False) -> None:
+        """Commit the position by itself."""
+        sent = await self._sink.send([], self._position(None, ended=ended), self._attempt_done)
+        if sent.trouble:
+            raise _PendingError(sent.trouble)
+        self._said = time.monotonic()
+
+    def _position(self, this: _Round | None, *, ended: bool = False) -> Position:
+        """The position once this round is in Kafka."""
+        totals = self._ledger.totals()
+        for batch in this.batches if this is not None else ():
+            for source, count in batch.counts.items():
+                totals[source].delivered += count
+        for record, _ in this.refused if this is not None else ():
+            if record.topic == self._kafka.dead_letters_topic:
+                totals[decode_dead_letter(record.value).source].dead_letters_dropped += 1
+            else:
+                source = decode_reading(record.value).source
+                totals[source].delivered -= 1
+                totals[source].refused += 1
+        last = this.last if this is not None else self._spool.position
+        return Position(self._spool.id, self._spool.run_id, last, self.unclean_stops or 0, ended, totals)
 
     def _encode(self, batch: Batch) -> list[Record]:
         topic, prefix = self._kafka.readings_topic, self._key_prefix
@@ -149,5 +273,28 @@ class Forward:
     def _letter_record(self, letter: DeadLetter) -> Record:
         return Record(self._kafka.dead_letters_topic, letter.source.encode(), encode_dead_letter(letter))
 
-    async def _prepare(self) -> None:
-        await self._sink.prepare([self._kafka.readings_topic, self._kafka.dead_letters_topic])
+    def _in_its_place(self, this: _Round, record: Record, reason: str) -> DeadLetter | None:
+        """The dead letter to be sent in the place of a refused record, whose refusal it notes; None if there is none.
+
+        A letter is larger than what it holds: one that is refused in its turn is sent again with the beginning only.
+        """
+        if record.topic == self._kafka.dead_letters_topic:
+            letter = decode_dead_letter(record.value)
+            beginning = letter.payload[: len(letter.payload) // 4]
+            if beginning and len(letter.payload) == letter.size:
+                return msgspec.structs.replace(letter, payload=beginning, text="")
+            this.refused.append((record, reason))
+            return None
+        this.refused.append((record, reason))
+        reading = decode_reading(record.value)
+        return DeadLetter(
+            VERSION,
+            self._gateway,
+            reading.source,
+            record.topic,
+            f"refused by Kafka: {reason}",
+            reading.received,
+            len(record.value),
+            record.value,
+            text_of(record.value),
+        )

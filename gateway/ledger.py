@@ -7,6 +7,7 @@ What waits (`spooled` on disk, `in_memory`) is counted where it waits, not here:
 reading that got lost between two places shows.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 
 class SourceLedger(msgspec.Struct):
-    """Totals of one source since the daemon started.
+    """Totals of one source.
 
     Attributes:
         received, decoded, ignored, dead_lettered: payloads.
@@ -33,12 +34,27 @@ class SourceLedger(msgspec.Struct):
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     dead_letters_dropped: int = 0
 
+    def __add__(self, other: "SourceLedger") -> "SourceLedger":
+        """The totals of both together."""
+        sums = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in self.__struct_fields__
+            if name != "dropped"
+        }
+        dropped = dict(Counter(self.dropped) + Counter(other.dropped))
+        return SourceLedger(**sums, dropped=dropped)
+
 
 class Ledger:
-    """The totals of all sources. Used from the event loop's thread only."""
+    """The totals of all sources. Used from the event loop's thread only.
+
+    Attributes:
+        sources: by name, what happened since the daemon started.
+    """
 
     def __init__(self) -> None:
         self.sources: dict[str, SourceLedger] = {}
+        self._earlier: dict[str, SourceLedger] = {}
 
     def source(self, name: str) -> SourceLedger:
         """The totals of one source, made when first asked for."""
@@ -64,11 +80,28 @@ class Ledger:
             dropped = self.source(name).dropped
             dropped[reason] = dropped.get(reason, 0) + count
 
+    def resume(self, earlier: Mapping[str, SourceLedger]) -> None:
+        """Go on from the totals of the runs before this one, as they stood at the position in Kafka.
+
+        Called once, before this run sends anything: what it has delivered by then was only taken off the spool, as
+        those runs had delivered it, and is in their totals already.
+        """
+        self._earlier = {name: one + SourceLedger() for name, one in earlier.items()}
+        for name, one in self.sources.items():
+            again = SourceLedger(made=-one.delivered, delivered=-one.delivered)
+            self._earlier[name] = self._earlier.get(name, SourceLedger()) + again
+
+    def totals(self) -> dict[str, SourceLedger]:
+        """By source, everything: of this run and of those before it."""
+        names = dict.fromkeys([*self.sources, *self._earlier])
+        empty = SourceLedger()
+        return {name: self.sources.get(name, empty) + self._earlier.get(name, empty) for name in names}
+
     def snapshot(self, in_memory: Mapping[str, int], spooled: Mapping[str, int]) -> dict[str, Any]:
         """The whole ledger as plain data, with what waits now (readings by source), and whether it balances."""
         sources = {
             name: _one(total, in_memory.get(name, 0), spooled.get(name, 0))
-            for name, total in self.sources.items()
+            for name, total in self.totals().items()
         }
         return {"sources": sources, "balanced": all(source["balanced"] for source in sources.values())}
 

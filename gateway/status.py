@@ -13,7 +13,7 @@ from gateway.feed import Feed
 from gateway.forward import Forward
 from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
-from gateway.kafka.sink import KafkaSink
+from gateway.kafka.sink import Sink
 from gateway.ledger import Ledger
 from gateway.spool import Spool
 from gateway.spool.batch import READING_BYTES
@@ -68,14 +68,14 @@ class Status:
             )
             self._dropped_said, self._said_at = dropped, time.monotonic()
 
-    def report(self, forward: Forward, sink: KafkaSink) -> dict[str, Any]:
+    def report(self, forward: Forward, sink: Sink) -> dict[str, Any]:
         """Everything, as plain data. Its keys are the contract of `gatewayctl status --json` (docs/status.md)."""
         now = time.monotonic()
         pairs = list(zip(self._ingest.feeds, self._ingest.intakes, strict=True))
         sources = [self._source(feed, intake, now) for feed, intake in pairs]
         spool = self._spool_report(sources)
         kafka = self._kafka_report(forward, sink, now)
-        ledger = self._ledger_report()
+        ledger = {**self._ledger_report(), "unclean_stops": forward.unclean_stops}
         health, reasons = self._judge(sources, spool, kafka, ledger, now)
         return {
             "health": health,
@@ -142,7 +142,7 @@ class Status:
             "when_full": self._config.spool.when_full,
         }
 
-    def _kafka_report(self, forward: Forward, sink: KafkaSink, now: float) -> dict[str, Any]:
+    def _kafka_report(self, forward: Forward, sink: Sink, now: float) -> dict[str, Any]:
         link = sink.link
         names = self._ledger.sources
         return {

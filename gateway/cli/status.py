@@ -87,7 +87,12 @@ def _way_out(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _ledger(ledger: dict[str, Any]) -> Iterator[str]:
-    yield "LEDGER" + ("" if ledger["balanced"] else "  DOES NOT BALANCE")
+    stops = ledger["unclean_stops"]
+    yield (
+        "LEDGER"
+        + (f"  unclean stops: {stops}" if stops is not None else "")
+        + ("" if ledger["balanced"] else "  DOES NOT BALANCE")
+    )
     for name, source in ledger["sources"].items():
         payloads, readings = source["payloads"], source["readings"]
         dropped = ", ".join(f"{count} dropped ({reason})" for reason, count in readings["dropped"].items())

@@ -19,7 +19,8 @@ from gateway.detect.bank import Bank, Key
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.consumer import ReadingsConsumer
-from gateway.kafka.sink import MAX_RECORDS, KafkaSink
+from gateway.kafka.idempotent import IdempotentSink
+from gateway.kafka.sink import MAX_RECORDS
 from gateway.wire import Anomaly, encode_anomaly
 
 _log = structlog.get_logger()
@@ -49,7 +50,7 @@ class Detect:
         """
         self._config = config
         self._bank = Bank(config)
-        self._sink = KafkaSink(config.kafka, config.group)
+        self._sink = IdempotentSink(config.kafka, config.group)
         self._consumer = ReadingsConsumer(config.kafka, config.group, config.start)
         self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
         self._attempt_done = self._watchdog.worker("detect", DETECT_DEADLINE).done
@@ -92,7 +93,7 @@ class Detect:
         topics = [self._config.kafka.readings_topic, self._config.kafka.anomalies_topic]
         while not stop.is_set():
             try:
-                await self._sink.prepare(topics)
+                await self._sink.resume(topics, self._attempt_done)
             except KafkaUnavailableError:
                 self._attempt_done()
                 await _pause(stop)
@@ -110,17 +111,11 @@ class Detect:
 
     async def _send(self, records: list[Record], stop: asyncio.Event) -> bool:
         while records:
-            outcome = await self._sink.send(records, self._attempt_done)
-            if len(records) == 1:
-                for _, reason in outcome.refused:
-                    self._refused += 1
-                    _log.error("anomaly refused by kafka", reason=reason)
-            else:
-                # Kafka refuses whole requests: each alone shows which one is at fault.
-                for record, _ in outcome.refused:
-                    if not await self._send([record], stop):
-                        return False
-            records = outcome.pending
+            sent = await self._sink.send(records, None, self._attempt_done)
+            for _, reason in sent.refused:
+                self._refused += 1
+                _log.error("anomaly refused by kafka", reason=reason)
+            records = sent.pending
             if records:
                 if stop.is_set():
                     return False

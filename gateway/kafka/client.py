@@ -55,6 +55,8 @@ def explain(error: KafkaError) -> str:
         KafkaError._UNKNOWN_TOPIC: "create the topic, or set create_topics = true",  # noqa: SLF001
         KafkaError.INVALID_TIMESTAMP: "set the clock of the gateway or of the broker",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or set create_topics = true",
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user the transactional id gateway-ID",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as the group",
     }
     remedy = remedies.get(error.code())
     return f"{error.str()}; {remedy}" if remedy else str(error.str())

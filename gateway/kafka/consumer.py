@@ -36,7 +36,7 @@ class ReadingsConsumer:
     """Polls in one worker thread of its own. Used from one event loop; calls must not overlap.
 
     At least once: what was polled and not reported by `done` before a crash comes again, and up to COMMIT_EVERY more.
-    It waits for Kafka for as long as it takes, and leaves it to KafkaSink to say that it is away.
+    It waits for Kafka for as long as it takes, and leaves it to the sink to say that it is away.
 
     Attributes:
         unreadable: records so far that are no readings; they were skipped.
@@ -71,7 +71,7 @@ class ReadingsConsumer:
             "topic.metadata.refresh.interval.ms": 10_000,  # a topic made after us is found this soon
             **properties(config, group),
             "on_commit": self._on_commit,
-            "log_level": 0,  # KafkaSink says of both when Kafka is away
+            "log_level": 0,  # the sink says it when Kafka is away
         }
         try:
             self._consumer: Consumer | None = self._make()

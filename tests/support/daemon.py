@@ -72,6 +72,11 @@ bootstrap_servers = "{bootstrap}"
         assert self._process.wait(within) == 0, self.log.read_text()
         return time.monotonic() - began
 
+    def wait(self, within: float) -> int:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(within)
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self._process is not None

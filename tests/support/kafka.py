@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -68,7 +69,7 @@ class KafkaServer:
         """Take two free ports; `properties` win over the defaults, a `__` in a name standing for a dot."""
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        port, controller = _free_ports(2)
+        port, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
         self._properties = {
             **SMALL,
@@ -118,6 +119,16 @@ class KafkaServer:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def freeze(self) -> None:
+        """Let it answer nothing, while its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
         """Make a topic; on return it can be written. A `__` in the name of a setting stands for a dot."""
@@ -204,7 +215,8 @@ def missing() -> str:
     return ""
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens on."""
     # Below the range the kernel draws from for outgoing connections: one of those could take the port while the
     # server is down, even a client that tries to reach it (to itself).
     with ExitStack() as stack:

@@ -51,6 +51,7 @@ state_dir = {_text(folder / "state")}
 [kafka]
 bootstrap_servers = {_text(servers)}
 create_topics = false
+delivery = "at-least-once"
 
 [control]
 socket = {_text(files.socket)}

@@ -1,0 +1,301 @@
+"""What both sinks are made of: a producer, the thread for its blocking calls, and what is known of the way to Kafka."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from gateway.config import ConfigError, Kafka
+from gateway.kafka.client import (
+    ADMIN_TIMEOUT,
+    KafkaUnavailableError,
+    Record,
+    ensure_topics,
+    explain,
+    properties,
+)
+from gateway.kafka.outcomes import UNWRITABLE, Step, step_of
+from gateway.kafka.sink import MAX_RECORDS, Link
+from gateway.kafka.worker import HangError, Worker
+
+_log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ANSWER_TIMEOUT: Final = ADMIN_TIMEOUT
+"""Seconds that one call waits for Kafka."""
+
+HANG: Final = 3 * ADMIN_TIMEOUT + 2.0
+"""Seconds after which a call is taken to hang."""
+
+FIRST_LOOK: Final = 0.005
+LONGEST_LOOK: Final = 0.2
+"""Seconds until the reports of a send() are fetched, doubled each time: Kafka on a LAN answers within milliseconds, and
+in an outage nothing is gained by asking often."""
+
+UNREACHABLE: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the client gives these no public name
+        KafkaError._AUTHENTICATION,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._SSL,  # noqa: SLF001
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+    }
+)
+"""Reports of the client that put Kafka in doubt. All brokers are also "down" when they closed idle connections, so
+only a look can tell."""
+
+PROBE_EVERY: Final = 5.0
+"""Seconds between two looks whether a cluster that is in doubt or unreachable is there."""
+
+
+class Tally(NamedTuple):
+    """The reports on some records that were handed to the client.
+
+    Attributes:
+        delivered: how many Kafka acknowledged.
+        suspects: records in a request that Kafka refuses for good, with the reason: at least one of them is at fault,
+            others may only have shared its request.
+        pending: records that were not acknowledged, for whatever other reason, in their order.
+        trouble: the last such reason.
+        steps: what the reports call for.
+    """
+
+    delivered: int
+    suspects: list[tuple[Record, str]]
+    pending: list[Record]
+    trouble: str
+    steps: AbstractSet[Step]
+
+
+class Producing:
+    """A producer of the Kafka client that can be made anew. Used from one event loop.
+
+    Records are queued and their reports fetched in the loop's own thread: neither waits for Kafka, and a report takes
+    the interpreter's lock of its own, so that in another thread each one would wrest it from the loop. What waits for
+    Kafka runs in a worker thread, by call().
+
+    Attributes:
+        link: what is known of the way to Kafka.
+        closing: close() was called.
+    """
+
+    def __init__(self, config: Kafka, client_id: str, settings: Mapping[str, Any]) -> None:
+        """`settings` are properties of the producer beyond those that all have. Connects to nothing yet.
+
+        Raises:
+            ConfigError: the client refuses a property.
+        """
+        self._config = config
+        self._client_id = client_id
+        self._settings = settings
+        self._worker = Worker()
+        self._producer: Producer | None = self._make()
+        self._probed = 0.0
+        self._doubt = ""
+        self.closing = False
+        self.link = Link(None, time.monotonic(), "")
+
+    async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do this in the worker thread, after what was asked of it before.
+
+        Raises:
+            HangError: it did not return though it had long been due.
+        """
+        return await self.call_within(HANG, work, *args, **kwargs)
+
+    async def call_within(self, seconds: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same with a deadline of its own."""
+        return await self._worker.call(seconds, work, *args, **kwargs)
+
+    @property
+    def producer(self) -> Producer:
+        """The present one; made if there is none."""
+        if self._producer is None:
+            self._producer = self._make()
+        return self._producer
+
+    def give_up(self, problem: str = "") -> None:
+        """End the present producer. In the worker thread. A `problem` is logged."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaException, SystemError):
+                producer.purge()
+                producer.poll(0)
+        if problem:
+            _log.warning("kafka producer rebuilt", problem=problem)
+
+    def ensure_topics(self, topics: Sequence[str]) -> None:
+        """Make sure that `topics` exist, where the configuration allows it. In the worker thread.
+
+        Raises:
+            KafkaUnavailableError: the cluster did not answer.
+        """
+        if not self._config.create_topics:
+            return
+        try:
+            ensure_topics(self._config, self._client_id, topics)
+        except KafkaUnavailableError as error:
+            self.note(reachable=False, trouble=str(error))
+            raise
+        self.note(reachable=True)
+
+    async def produce(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Tally:
+        """Hand over all records and wait until each has its report, or `closing`. Never raises for what Kafka does."""
+        delivered: list[Message] = []
+        suspects: list[tuple[Record, str]] = []
+        trouble = ""
+        steps: set[Step] = set()
+
+        def judge(record: Record, error: KafkaError) -> None:
+            nonlocal trouble
+            step = step_of(error)
+            if record.topic == self._config.dead_letters_topic and error.code() in UNWRITABLE:
+                step = Step.DEAD_LETTER  # nowhere to put it, and no letter holds up the readings behind it
+            steps.add(step)
+            if step is Step.DEAD_LETTER:
+                suspects.append((record, explain(error)))
+            else:
+                trouble = explain(error)
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                delivered.append(message)
+            else:
+                judge(_record(message), error)
+
+        try:
+            for record, error in _offer(self.producer, records, report):
+                judge(record, error)
+            await self._fetch_reports(attempt_done)
+        except (KafkaException, SystemError, BufferError) as error:
+            # A fatal error of the producer comes as an exception out of produce or poll, sometimes as a SystemError in
+            # its wake, and reports can be lost with it: so all that was not reported is pending.
+            steps.add(Step.REBUILD)
+            trouble = explain_exception(error)
+        if len(delivered) == len(records):
+            self.note(reachable=True)
+            return Tally(len(delivered), [], [], "", steps)
+        settled = {_record(message) for message in delivered} | {record for record, _ in suspects}
+        pending = [record for record in records if record not in settled]
+        return Tally(len(delivered), suspects, pending, trouble, steps)
+
+    async def idle(self) -> None:
+        """Let the client report what it saw while there is nothing to send."""
+        with contextlib.suppress(KafkaException, SystemError):  # a fatal error shows again at the next send
+            self.producer.poll(0)
+        if self._in_question():
+            await self._look()
+
+    async def close(self) -> None:
+        """End the producer and the thread."""
+        self.closing = True
+        with contextlib.suppress(HangError):
+            await self.call(self.give_up)
+        self._worker.end()
+
+    def note(self, *, reachable: bool, trouble: str = "") -> None:
+        """Kafka answered, or did not."""
+        was = self.link
+        if reachable:
+            self._doubt = ""
+        if reachable == was.reachable:
+            self.link = was._replace(trouble=trouble or was.trouble if not reachable else "")
+            return
+        self.link = Link(reachable, time.monotonic(), trouble)
+        if reachable:
+            _log.info("kafka reachable", bootstrap=self._config.bootstrap_servers)
+        else:
+            _log.warning("kafka unreachable", bootstrap=self._config.bootstrap_servers, problem=trouble)
+
+    def _make(self) -> Producer:
+        settings: dict[str, Any] = {
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",  # as the Java client: one key, one partition, whoever writes
+            "compression.type": "zstd",
+            "compression.level": 1,
+            "linger.ms": 2,  # whole batches are handed over at once; waiting would only add latency
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 2 * MAX_RECORDS,
+            "queue.buffering.max.kbytes": 32_768,
+            **self._settings,
+            **properties(self._config, self._client_id),
+            "error_cb": self._error,
+            "log_level": 0,  # every connection failure comes to error_cb too; note() says it once
+        }
+        try:
+            return Producer(settings)
+        except KafkaException as error:
+            raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
+        except (TypeError, ValueError) as error:  # a property that is a function in Python
+            raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
+
+    async def _fetch_reports(self, attempt_done: Callable[[], None]) -> None:
+        """Until there is one of every record, or `closing`."""
+        producer, pause = self.producer, FIRST_LOOK
+        while len(producer) and not self.closing:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+            producer.poll(0)
+            if self._in_question():
+                await self._look()
+            attempt_done()
+
+    def _in_question(self) -> bool:
+        """Whether there is reason to ask the cluster itself, and the last time was long ago."""
+        doubt = self._doubt or self.link.reachable is False
+        return bool(doubt) and time.monotonic() - self._probed > PROBE_EVERY
+
+    async def _look(self) -> None:
+        with contextlib.suppress(HangError):
+            await self.call(self._probe)
+
+    def _probe(self) -> None:
+        """Ask the cluster itself. In the worker thread."""
+        self._probed = time.monotonic()
+        try:
+            self.producer.list_topics(self._config.readings_topic, timeout=1.0)
+        except KafkaException:
+            self.note(reachable=False, trouble=self._doubt)
+        else:
+            self.note(reachable=True)
+
+    def _error(self, error: KafkaError) -> None:
+        if error.code() in UNREACHABLE:
+            self._doubt = explain(error)
+
+
+def explain_exception(error: BaseException) -> str:
+    """What a person should read for what a call of the client raised."""
+    return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
+
+
+def _offer(
+    producer: Producer, records: Sequence[Record], report: Callable[[KafkaError | None, Message], None]
+) -> list[tuple[Record, KafkaError]]:
+    """Hand all records to the client, topic by topic, in order; returns those that it would not even take.
+
+    It looks at their sizes first: what is larger than message.max.bytes never leaves.
+    """
+    by_topic: dict[str, list[dict[str, Any]]] = {}
+    for topic, key, value in records:
+        by_topic.setdefault(topic, []).append({"key": key, "value": value})
+    rejected = []
+    for topic, messages in by_topic.items():
+        if producer.produce_batch(topic, messages, on_delivery=report) < len(messages):
+            rejected += [
+                (Record(topic, message["key"], message["value"]), message["_error"])
+                for message in messages
+                if "_error" in message
+            ]
+    return rejected
+
+
+def _record(message: Message) -> Record:
+    return Record(message.topic() or "", message.key(), message.value() or b"")
