@@ -224,7 +224,7 @@ class Forward:
         elif ours and self._on_its_way is not None and self._on_its_way.last == found.last:
             self._settle(self._on_its_way)
         else:
-            spool.commit(found.last)
+            await spool.trim(found.last)
 
     def _take_over(self, found: Position | None) -> None:
         """Go on where the run before this one stopped counting."""
