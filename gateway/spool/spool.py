@@ -206,7 +206,8 @@ class Spool:
         if not self._tail.batches or self._body.trouble.pausing:
             return False
         patience = self._patience.seconds(kafka_away=kafka_away, hurry=self._tail.keeps_waiting)
-        return self._tail.crowded or time.monotonic() - self._tail.batches[0].since >= patience
+        crowded = self._tail.crowded or (kafka_away and not self._tail.has_room)
+        return crowded or time.monotonic() - self._tail.batches[0].since >= patience
 
     async def _spill(self) -> None:
         """Write the tail, or its oldest part, in one commit; the sources of what was written hear `safe`."""

@@ -227,6 +227,35 @@ def test_kafkas_own_position_trims_what_is_on_disk_wherever_it_lies(through: int
     scene(play)
 
 
+@pytest.mark.parametrize("through", [15, 60])
+def test_a_trim_has_counted_everything_when_it_returns(through: int) -> None:
+    async def play() -> None:
+        rig = Rig()
+        for n in range(6):
+            rig.append(range(n * 10, n * 10 + 10))
+            await rig.spill()
+        again = await after_a_crash(rig)
+        await again.spool.trim((1 << 40) + through)
+
+        assert again.line.delivered == through
+        assert again.spool.depth().spooled == ({"line": 60 - through} if through < 60 else {})
+        assert again.spool._emptied.is_set() == (through == 60)
+
+    scene(play)
+
+
+def test_sources_that_can_wait_leave_half_of_the_disk_to_those_that_cannot() -> None:
+    async def play() -> None:
+        rig = Rig(disk_bytes=8_000)
+        assert rig.spool.has_room()
+        rig.append(range(1200))
+        await rig.spill()
+        assert rig.spool.depth().disk_size > 4_000
+        assert not rig.spool.has_room()
+
+    scene(play)
+
+
 def test_after_an_ordered_stop_nothing_delivered_is_sent_again_and_the_rest_is_kept() -> None:
     async def play() -> None:
         rig = Rig()
