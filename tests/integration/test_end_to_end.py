@@ -231,6 +231,26 @@ def test_a_gateway_that_starts_without_kafka_delivers_when_it_comes(
     assert_each_once_in_order(readings(own_kafka), "line", 4, 25)
 
 
+def test_what_was_spooled_in_an_outage_survives_kill_9_and_is_delivered_once_in_order(
+    tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
+) -> None:
+    own_kafka.stop()
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line)) as daemon:
+        wait_until(lambda: daemon.state("line") == "connected", "the port")
+        feed(line, 0, 400)
+        wait_until(lambda: daemon.status()["spool"]["on_disk"] == 400, "readings to be on disk")
+        daemon.kill()
+    own_kafka.start()
+    with Daemon(tmp_path / "gw", own_kafka.bootstrap, serial(line)) as daemon:
+        wait_until(lambda: daemon.delivered("line") == 400, "what the first one had on disk", 60)
+        feed(line, 400, 800)
+        wait_until(lambda: daemon.delivered("line") == 800, "and what came after", 60)
+        assert daemon.status()["ledger"]["balanced"]
+        daemon.stop()
+
+    assert_each_once_in_order(readings(own_kafka), "line", 4, 200)
+
+
 def test_a_record_that_kafka_refuses_becomes_a_dead_letter_and_the_rest_goes_on(
     tmp_path: Path, own_kafka: KafkaServer, line: SerialLine
 ) -> None:
