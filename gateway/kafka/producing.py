@@ -222,6 +222,8 @@ class Producing:
             "compression.level": 1,
             "linger.ms": 2,  # whole batches are handed over at once; waiting would only add latency
             "batch.size": 1_000_000,
+            # How long a topic may be unknown before that is an error: less than a record may wait for its answer.
+            "topic.metadata.propagation.max.ms": 5_000,
             "queue.buffering.max.messages": 2 * MAX_RECORDS,
             "queue.buffering.max.kbytes": 32_768,
             **self._settings,

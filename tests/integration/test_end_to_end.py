@@ -330,7 +330,7 @@ def test_an_orderly_stop_leaves_nothing_to_be_sent_again(
         daemon.stop()
     publish(broker, 400, 404)
     with daemon:
-        wait_until(lambda: daemon.delivered("plant") == 4, "what was sent in between, and only that")
+        wait_until(lambda: daemon.delivered("plant") == 404, "what was sent in between, and only that")
         daemon.stop()
 
     found = readings(kafka, topic)
