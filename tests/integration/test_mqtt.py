@@ -586,7 +586,7 @@ def test_a_packet_that_no_memory_should_hold_is_given_up_and_named(broker: Mosqu
         source, intake = source_at(broker, "3.1.1"), RecordingIntake()
         task = asyncio.create_task(source.run(intake))
         await until(lambda: intake.connections, "the connection")
-        await asyncio.to_thread(broker.publish, "plant/b/t", b"x" * 40_000_000)
+        await asyncio.to_thread(broker.publish, "plant/b/t", b"x" * 80_000_000)
         async with asyncio.timeout(20):
             await asyncio.wait([task])
         assert isinstance(task.exception(), SourceRefused)
