@@ -137,16 +137,17 @@ def test_a_network_cut_longer_than_the_transaction_is_recovered_from(far_kafka: 
 
 
 def test_a_second_gateway_with_the_same_id_ends_the_first(tmp_path: Path, own_kafka: KafkaServer) -> None:
-    with (
-        Daemon(tmp_path / "a", own_kafka.bootstrap, SIMULATOR) as first,
-        Daemon(tmp_path / "b", own_kafka.bootstrap, SIMULATOR) as second,
-    ):
-        assert first.wait(30) == 3
-        [event] = first.events("rival")
-        assert "another gateway delivers as 'pi-7', so this one ends" in event["problem"]
-        before = second.delivered("sim")
-        wait_until(lambda: second.delivered("sim") > before, "the second to go on")
-        second.stop()
+    first = Daemon(tmp_path / "a", own_kafka.bootstrap, SIMULATOR)
+    second = Daemon(tmp_path / "b", own_kafka.bootstrap, SIMULATOR)
+    with first:
+        wait_until(lambda: first.delivered("sim") > 0, "the first to be at work")
+        with second:
+            assert first.wait(30) == 3
+            [event] = first.events("rival")
+            assert "another gateway delivers as 'pi-7', so this one ends" in event["problem"]
+            before = second.delivered("sim")
+            wait_until(lambda: second.delivered("sim") > before, "the second to go on")
+            second.stop()
 
 
 def test_an_old_copy_of_the_spool_is_delivered_under_an_id_of_its_own(own_kafka: KafkaServer) -> None:
