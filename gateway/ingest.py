@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
+from devices.source import Source
 from gateway.config import Ingest as IngestSettings
 from gateway.feed import Feed
 from gateway.intake import SourceIntake
@@ -37,7 +38,8 @@ class Ingest:
         self._spool = spool
         self._settings = settings
         self._batch = Batch()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._hurried = False
         self.feeds: list[Feed] = []
         self.intakes: list[SourceIntake] = []
         self._stand_in_intakes: list[SourceIntake] = []
@@ -70,6 +72,7 @@ class Ingest:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._hurried = False
         batch, self._batch = self._batch, Batch()
         if batch or batch.waiting:
             self._spool.append(batch)
@@ -78,13 +81,19 @@ class Ingest:
         """Close every source, which sends the acknowledgements that are due."""
         await asyncio.gather(*(feed.close() for feed in self.feeds))
 
-    def _filling(self) -> Batch:
-        """The batch that takes the next payload."""
+    def _filling(self, source: Source, receipt: Any) -> Batch:
+        """The batch that takes the next payload of `source`, and its receipt if it has one."""
         batch = self._batch
         if len(batch) >= self._settings.batch_readings or batch.size + batch.letter_size >= BATCH_BYTES:
             self.flush()
             batch = self._batch
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._settings.batch_age, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(self._settings.batch_age, self.flush)
+        if receipt is not None:
+            waiting = batch.add_receipt(source, receipt)
+            if 0 < source.window <= 2 * waiting and not self._hurried:
+                # Not at once: what has arrived already is still taken along.
+                self._hurried = True
+                self._timer.cancel()
+                self._timer = asyncio.get_running_loop().call_soon(self.flush)
         return batch

@@ -37,10 +37,10 @@ class SourceIntake:
         source: Source,
         gateway: str,
         ledger: SourceLedger,
-        batch: Callable[[], Batch],
+        batch: Callable[[Source, Any], Batch],
         ready: Callable[[], bool],
     ) -> None:
-        """`batch()` gives the batch that takes the next payload; `gateway` is the id for dead letters.
+        """`batch(source, receipt)` gives the batch that takes the next payload; `gateway` is the id for dead letters.
 
         `ready()` says whether there is room for more.
         """
@@ -79,9 +79,7 @@ class SourceIntake:
         """See devices.source.Intake."""
         ledger = self._ledger
         ledger.received += 1
-        batch = self._batch()
-        if receipt is not None:
-            batch.add_receipt(self._source, receipt)
+        batch = self._batch(self._source, receipt)
         count = len(readings)
         if not count:
             ledger.ignored += 1
@@ -104,9 +102,7 @@ class SourceIntake:
         """See devices.source.Intake."""
         self._ledger.received += 1
         self._ledger.dead_lettered += 1
-        batch = self._batch()
-        if receipt is not None:
-            batch.add_receipt(self._source, receipt)
+        batch = self._batch(self._source, receipt)
         kept = bytes(data[:KEPT_BYTES])
         batch.add_letter(
             DeadLetter(

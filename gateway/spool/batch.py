@@ -132,9 +132,11 @@ class Batch:
         self.letters.append(letter)
         self.letter_size += LETTER_BYTES + len(letter.payload) + len(letter.text)
 
-    def add_receipt(self, source: Source, receipt: Any) -> None:
-        """`source` hears safe() with this receipt when the batch is safe."""
-        self._receipts.setdefault(source, []).append(receipt)
+    def add_receipt(self, source: Source, receipt: Any) -> int:
+        """`source` hears safe() with this receipt when the batch is safe. Returns how many of its receipts wait here."""
+        due = self._receipts.setdefault(source, [])
+        due.append(receipt)
+        return len(due)
 
     @property
     def waiting(self) -> Mapping[Source, list[Any]]:

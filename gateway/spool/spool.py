@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -24,7 +25,7 @@ from gateway.spool.tail import Tail
 _log = structlog.get_logger()
 
 TICK: Final = 0.25
-"""Seconds between two looks at what is due."""
+"""Seconds between two looks at what is due, at most."""
 
 COMMIT_BYTES: Final = 4_000_000
 """Memory that is written in one commit at most."""
@@ -83,8 +84,8 @@ class Spool:
         self._next = batch.number(self._next)
         self._tail.push(batch)
         self._signal()
-        if self._settings.spill_after == 0 or self._tail.crowded:
-            self._wake.set()
+        if self._settings.spill_after == 0 or self._tail.crowded or len(self._tail.batches) == 1:
+            self._wake.set()  # it is due, or the time until something is due has changed
 
     def has_room(self) -> bool:
         """Whether sources that can wait may go on: they leave half of memory and disk to those that cannot."""
@@ -147,10 +148,10 @@ class Spool:
         """Spill, read ahead, and tidy up, until cancelled. `kafka_away()`: Kafka is known not to answer."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
+                async with asyncio.timeout(min(TICK, self._due_in(kafka_away=kafka_away()))):
                     await self._wake.wait()
             self._wake.clear()
-            while self._due(kafka_away=kafka_away()):
+            while self._due_in(kafka_away=kafka_away()) <= 0:
                 await self._spill()
             if self._body.has_room_ahead:
                 await self._fetch()
@@ -201,13 +202,14 @@ class Spool:
             taken.append(batch)
         return taken
 
-    def _due(self, *, kafka_away: bool) -> bool:
-        """Whether the oldest batch in memory has to go to disk now."""
+    def _due_in(self, *, kafka_away: bool) -> float:
+        """Seconds until the oldest batch in memory has to go to disk; not above 0: now."""
         if not self._tail.batches or self._body.trouble.pausing:
-            return False
+            return math.inf
+        if self._tail.crowded or (kafka_away and not self._tail.has_room):
+            return 0.0
         patience = self._patience.seconds(kafka_away=kafka_away, hurry=self._tail.keeps_waiting)
-        crowded = self._tail.crowded or (kafka_away and not self._tail.has_room)
-        return crowded or time.monotonic() - self._tail.batches[0].since >= patience
+        return self._tail.batches[0].since + patience - time.monotonic()
 
     async def _spill(self) -> None:
         """Write the tail, or its oldest part, in one commit; the sources of what was written hear `safe`."""

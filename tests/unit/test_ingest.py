@@ -119,6 +119,28 @@ def test_a_batch_closes_at_its_size_without_waiting_for_its_age() -> None:
     asyncio.run(scene())
 
 
+def test_a_batch_closes_when_half_of_the_senders_window_waits() -> None:
+    async def scene() -> None:
+        source = hands_over(*[b"1"] * 10)
+        source.window = 20
+        async with Rig(SourceSpec(source), batch_age=60) as rig:
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
+            assert rig.spool.depth().readings == 10
+
+    asyncio.run(scene())
+
+
+def test_what_arrived_already_goes_into_the_batch_that_the_window_closes() -> None:
+    async def scene() -> None:
+        source = hands_over(*[b"1"] * 300)
+        source.window = 20
+        async with Rig(SourceSpec(source), batch_age=60) as rig:
+            await until(lambda: rig.spool.depth().readings, "the batch in the spool")
+            assert [len(batch) for batch in await rig.spool.read(1000)] == [300]
+
+    asyncio.run(scene())
+
+
 def test_a_flag_of_the_source_reaches_every_reading() -> None:
     async def scene() -> None:
         rig = Rig(SourceSpec(hands_over(b"1,2", quality=Quality.REDELIVERED)))

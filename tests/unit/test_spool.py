@@ -8,7 +8,7 @@ import pytest
 from spooling import Listener, Rig, batch_of, letter, scene, values
 from waiting import until
 
-from gateway.spool import Batch
+from gateway.spool import Batch, spool
 from gateway.spool.patience import Patience
 from gateway.testing_fs import FaultFiles
 
@@ -63,6 +63,23 @@ def test_what_kafka_does_not_take_in_time_is_fsynced_and_its_source_hears_safe()
         assert rig.balanced
         assert await rig.drain() == list(HUNDRED)
         assert source.heard == ["receipt"]
+
+    scene(play)
+
+
+def test_a_batch_is_written_when_it_is_due_and_not_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "TICK", 3600.0)
+
+    async def play() -> None:
+        rig = Rig(spill_after=0.05)
+        source = Listener()
+
+        async def outage() -> None:
+            await asyncio.sleep(0)  # the spool's task has looked, and seen nothing
+            rig.append([1], source, "receipt")
+            await until(lambda: source.heard, "safe")
+
+        await running(rig, outage)
 
     scene(play)
 
