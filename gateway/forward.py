@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
+from gateway.clock import Clock, correct, correct_letter
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
@@ -65,8 +66,11 @@ class Forward:
         unclean_stops: how often a run of this gateway ended without its last word; None until Kafka has told.
     """
 
-    def __init__(self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str) -> None:
+    def __init__(
+        self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str, *, clock: Clock
+    ) -> None:
         """`gateway` is the id that goes into every record."""
+        self._clock = clock
         self._spool = spool
         self._sink = sink
         self._ledger = ledger
@@ -263,11 +267,15 @@ class Forward:
     def _encode(self, batch: Batch) -> list[Record]:
         topic, prefix = self._kafka.readings_topic, self._key_prefix
         gateway, spool = self._gateway, self._spool.id
+        readings, letters = batch.readings, batch.letters
+        if correction := self._clock.correction(batch.unset):
+            readings = [correct(reading, correction) for reading in readings]
+            letters = [correct_letter(letter, correction) for letter in letters]
         records = [
             Record(topic, (prefix + r.device).encode(), encode_reading(r, gateway, spool, seq))
-            for seq, r in enumerate(batch.readings, batch.first)
+            for seq, r in enumerate(readings, batch.first)
         ]
-        records += [self._letter_record(letter) for letter in batch.letters]
+        records += [self._letter_record(letter) for letter in letters]
         return records
 
     def _letter_record(self, letter: DeadLetter) -> Record:

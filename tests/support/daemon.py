@@ -31,6 +31,8 @@ id = "pi-7"
 state_dir = "{folder / "state"}"
 [control]
 socket = "{self.socket}"
+[clock]
+trusted = true
 [log]
 format = "json"
 [kafka]

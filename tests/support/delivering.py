@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from devices.reading import Reading
+from gateway.clock import Clock
 from gateway.config import GatewayConfig, GatewayKafka, Spool
 from gateway.forward import Forward
 from gateway.kafka.transactional import TransactionalSink
@@ -79,7 +80,14 @@ class Delivery:
         self.ledger.source("line")
         self.spool = KeptSpool(self.ledger, runs, content)
         self.sink = TransactionalSink(kafka, "pi-7")
-        self.forward = Forward(self.spool, self.sink, self.ledger, GatewayConfig({}, kafka=kafka), "pi-7")
+        self.forward = Forward(
+            self.spool,
+            self.sink,
+            self.ledger,
+            GatewayConfig({}, kafka=kafka),
+            "pi-7",
+            clock=Clock(trusted=True),
+        )
         self.task = asyncio.ensure_future(self.forward.run(lambda: None))
 
     def add(self, numbers: Iterable[int]) -> None:

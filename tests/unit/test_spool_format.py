@@ -31,7 +31,7 @@ readings = st.builds(
     contents=st.lists(st.tuples(st.lists(readings, max_size=5), st.integers(0, 2)), min_size=1, max_size=4)
 )
 def test_a_frame_gives_back_its_batches_exactly(contents: list[tuple[list[Reading], int]]) -> None:
-    batches = [Batch.restored(0, found, [letter(n) for n in range(count)]) for found, count in contents]
+    batches = [Batch.restored(0, found, [letter(n) for n in range(count)], None) for found, count in contents]
     at = (7 << 40) + 1
     for batch in batches:
         at = batch.number(at) + 3  # gaps between batches are what dropped ones leave
