@@ -80,6 +80,7 @@ class Spool:
         self._tail.fit(batch, max(self._in_flight, self._writing), self._body.letter_size)
         if not batch:
             batch.settle()
+            self._signal()  # what made room for it in vain may have been all there was
             return
         self._next = batch.number(self._next)
         self._tail.push(batch)
