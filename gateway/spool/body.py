@@ -93,11 +93,11 @@ class Body:
             count += 1
         return count
 
-    async def store(self, batches: list[Batch], keep: int) -> bool:
-        """Write `batches` in one commit; whether they are durable now. For who holds `busy`, and is not disturbed."""
+    async def store(self, batches: list[Batch], keep: int, position: int) -> bool:
+        """Write `batches` in one commit; whether they are durable now. What lies behind `position` may go for it. For who holds `busy`, and is not disturbed."""
         kept = -1
         with self.trouble.watched():
-            kept = await self._in_thread(lambda: self.disk.append(batches, keep))
+            kept = await self._in_thread(lambda: self.disk.append(batches, keep, position))
         self._written_at = time.monotonic()
         if kept >= 0:
             self.ahead.extend(batches[:kept])
@@ -140,12 +140,11 @@ class Body:
 
     async def tidy(self, position: int, committed_at: float) -> None:
         """Delete what is delivered; save the position when there is nothing else to do; look after trouble."""
-        if self.trouble.pausing:
-            return
         now, disk = time.monotonic(), self.disk
         quiet = now - self._written_at > IDLE
         if self.trouble.text:
-            await self.write(disk.probe)
+            if not self.trouble.pausing:
+                await self.write(lambda: disk.mend(position))
         elif disk.is_behind(position, all_of_it=quiet):
             await self.write(lambda: disk.retire(position, all_of_it=quiet))
         elif disk.segments and position > disk.position and now - committed_at > IDLE:
