@@ -43,6 +43,7 @@ class Body:
         ahead: the oldest batches on disk, read already, until Kafka has them.
         unread: what is on disk behind them.
         more: whether there is anything.
+        size: bytes on disk, as of the last work there: asked for every payload, so it is not summed each time.
         trouble: what the disk does not do.
         busy: held while the thread works.
     """
@@ -52,6 +53,7 @@ class Body:
         self.ahead: deque[Batch] = deque()
         self.unread = disk.unread
         self.more = disk.more
+        self.size = disk.size
         self.trouble = Trouble(disk.trouble)
         self.busy = asyncio.Lock()
         self._ledger = ledger
@@ -168,7 +170,10 @@ class Body:
         self._thread.shutdown()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self.size = self.disk.size
 
     def _ahead_size(self) -> int:
         return sum(batch.size + batch.letter_size for batch in self.ahead)

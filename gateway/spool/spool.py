@@ -90,7 +90,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Whether sources that can wait may go on: they leave half of memory and disk to those that cannot."""
-        return self._tail.has_room and 2 * self._body.disk.size < self._settings.disk_bytes
+        return self._tail.has_room and 2 * self._body.size < self._settings.disk_bytes
 
     async def wait(self) -> None:
         """Return when there is something to read. Cancelling is safe."""
@@ -182,7 +182,7 @@ class Spool:
             dict(spooled),
             tail.size,
             self._settings.memory_bytes,
-            body.disk.size,
+            body.size,
             self._settings.disk_bytes,
             len(body.disk.segments),
             _oldest(body.ahead) or body.disk.oldest or _oldest(tail.batches),
