@@ -48,11 +48,13 @@ class Position(msgspec.Struct, frozen=True):
             text = _ENCODER.encode(
                 [VERSION, self.spool, self.run, self.unclean_stops, self.ended, shown]
             ).decode()
-            if len(text.encode()) <= METADATA_LIMIT or not by_size:
+            over = len(text.encode()) - METADATA_LIMIT
+            if over <= 0 or not by_size:
                 return text
-            smallest = by_size.pop()
-            del totals[smallest]
-            others = others + self.ledger[smallest]
+            while over > 0 and by_size:
+                smallest = by_size.pop()
+                over -= len(_ENCODER.encode({smallest: totals.pop(smallest)}))
+                others = others + self.ledger[smallest]
 
 
 def position_of(last: int, metadata: str) -> Position | None:

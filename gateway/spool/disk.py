@@ -102,11 +102,11 @@ class Disk:
         gone, self._gone = self._gone, []
         return gone
 
-    def append(self, batches: Sequence[Batch], keep: int) -> int:
+    def append(self, batches: Sequence[Batch], keep: int, position: int) -> int:
         """Write numbered batches in one commit; all are durable on return.
 
         If all that was here before has been read, about the first `keep` of them count as read too, as the caller
-        keeps them in memory; returns how many do (whole frames).
+        keeps them in memory; returns how many do (whole frames). Where room is short, segments behind `position` go first.
 
         Raises:
             DiskFullError: the bound is reached.
@@ -119,6 +119,8 @@ class Disk:
         data = b"".join(frame for _, frame in frames)
         if self._writer.segment and self._writer.segment.size >= self._segment_bytes:
             self._writer.seal()
+        if self.size + len(data) > self._capacity:
+            self.retire(position, all_of_it=False)
         self._make_room(len(data))
         if not self._founded:
             self.save(self.position)
@@ -208,12 +210,13 @@ class Disk:
         self._writer.seal()
         self.save(self.position)
 
-    def probe(self) -> None:
-        """Find out whether the disk takes writes; leaves nothing behind.
+    def mend(self, position: int) -> None:
+        """Delete what lies behind `position`, as it may be what fills the disk, and find out whether it takes writes.
 
         Raises:
             OSError: it does not.
         """
+        self.retire(position, all_of_it=True)
         file = self._files.open(PROBE)
         try:
             file.write(bytes(65_536), 0)

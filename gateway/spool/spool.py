@@ -80,6 +80,7 @@ class Spool:
         self._tail.fit(batch, max(self._in_flight, self._writing), self._body.letter_size)
         if not batch:
             batch.settle()
+            self._signal()  # what made room for it in vain may have been all there was
             return
         self._next = batch.number(self._next)
         self._tail.push(batch)
@@ -89,7 +90,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Whether sources that can wait may go on: they leave half of memory and disk to those that cannot."""
-        return self._tail.has_room and 2 * self._body.disk.size < self._settings.disk_bytes
+        return self._tail.has_room and 2 * self._body.size < self._settings.disk_bytes
 
     async def wait(self) -> None:
         """Return when there is something to read. Cancelling is safe."""
@@ -151,7 +152,7 @@ class Spool:
                 async with asyncio.timeout(min(TICK, self._due_in(kafka_away=kafka_away()))):
                     await self._wake.wait()
             self._wake.clear()
-            while self._due_in(kafka_away=kafka_away()) <= 0:
+            if self._due_in(kafka_away=kafka_away()) <= 0:
                 await self._spill()
             if self._body.has_room_ahead:
                 await self._fetch()
@@ -181,7 +182,7 @@ class Spool:
             dict(spooled),
             tail.size,
             self._settings.memory_bytes,
-            body.disk.size,
+            body.size,
             self._settings.disk_bytes,
             len(body.disk.segments),
             _oldest(body.ahead) or body.disk.oldest or _oldest(tail.batches),
@@ -222,7 +223,7 @@ class Spool:
                 keep = body.keep(batches, self._in_flight)
                 self._writing = batches[-1].last
                 self._leaving = batches[keep].first if keep < len(batches) else 0
-                durable = await body.store(batches, keep)
+                durable = await body.store(batches, keep, self.position)
                 self._writing = self._leaving = 0
                 for batch in batches if durable else ():
                     self._tail.pop()

@@ -1,3 +1,5 @@
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +51,25 @@ def test_any_ledger_fits_beside_an_offset_and_loses_no_count(
     assert (found.unclean_stops, found.ended) == (stops, ended)
     assert total(dict(found.ledger)) == total(ledger)
     assert all(found.ledger[name] == ledger[name] for name in found.ledger if name != OTHERS)
+
+
+def test_many_sources_cost_no_more_than_a_few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = 0
+
+    class Counting:
+        def encode(self, what: object) -> bytes:
+            nonlocal encoded
+            text = msgspec.json.encode(what)
+            encoded += len(text)
+            return text
+
+    monkeypatch.setattr("gateway.position._ENCODER", Counting())
+    ledger = {f"line-{n}": SourceLedger(received=n, decoded=n, made=n, delivered=n) for n in range(300)}
+
+    Position("0" * 16, "f" * 16, 1, 0, False, ledger).metadata()
+
+    whole = len(msgspec.json.encode(ledger))
+    assert encoded < 3 * whole
 
 
 @given(st.text())

@@ -358,6 +358,56 @@ def test_the_other_policies_keep_the_oldest_when_disk_and_memory_are_full(when_f
     scene(play)
 
 
+@pytest.mark.parametrize("when_full", ["drop-oldest", "drop-newest"])
+def test_what_kafka_has_gives_its_room_on_a_full_disk_before_anything_is_dropped(when_full: str) -> None:
+    async def play() -> None:
+        rig = Rig(disk_bytes=40_000, when_full=when_full)
+        made = 0
+        while len(rig.spool.depth().spooled) == 0 or rig.spool.depth().disk_size < 34_000:
+            rig.append(range(made, made + 500))
+            made += 500
+            await rig.spill()
+        taken = await rig.spool.read(made // 2)
+        rig.spool.commit(taken[-1].last)
+        for _ in range(4):
+            rig.append(range(made, made + 500))
+            made += 500
+            await rig.spill()
+
+        depth = rig.spool.depth()
+        assert (depth.in_memory, depth.disk_size <= 40_000) == ({}, True)
+        assert rig.line.dropped == {}
+        assert values(taken) + await rig.drain() == list(range(made))
+        assert rig.balanced
+
+    scene(play)
+
+
+def test_a_disk_slower_than_the_batches_is_tidied_up_all_the_same() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=0, disk_bytes=40_000)
+        loop = asyncio.get_running_loop()
+
+        def next_one(operation: str, name: str) -> None:  # is due before the write of this one has ended
+            if operation == "datasync" and name != "cursor" and rig.line.made < 40_000:
+                loop.call_soon_threadsafe(take_over)
+
+        def take_over() -> None:
+            rig.spool.commit(rig.spool._next - 1)
+            rig.append(range(rig.line.made, rig.line.made + 500))
+
+        async def steady() -> None:
+            rig.append(range(500))
+            await until(lambda: rig.line.made >= 40_000, "all of them")
+
+        rig.files.hook = next_one
+        await running(rig, steady)
+        first_gone = rig.files.trace.index("unlink 00000001.seg")
+        assert "write 00000004.seg" not in rig.files.trace[:first_gone]
+
+    scene(play)
+
+
 def test_dead_letters_have_one_cap_over_memory_and_disk() -> None:
     async def play() -> None:
         rig = Rig(dead_letter_bytes=10_000)
