@@ -141,7 +141,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
 
 
-T = TypeVar("T", Reading, Anomaly, DeadLetter)
+T = TypeVar("T", Reading, Identity, Anomaly, DeadLetter)
 
 _ENCODER = msgspec.json.Encoder()
 _READING = msgspec.json.Decoder(Reading)
