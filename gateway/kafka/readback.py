@@ -66,7 +66,7 @@ class Readback:
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
                     "fetch.queue.backoff.ms": 5,
-                    "queued.max.messages.kbytes": 16_384,  # with the next, what is held of a topic: 100 MB are enough
+                    "queued.max.messages.kbytes": 16_384,  # with the next, what a topic takes of the memory
                     "fetch.message.max.bytes": 262_144,  # of each partition at a time, before decompression
                     "group.id": "gatewayctl-verify",
                     "isolation.level": "read_committed",
