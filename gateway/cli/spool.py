@@ -61,17 +61,17 @@ def run(options: argparse.Namespace) -> int:
 def _look(config: Path, problem: str) -> tuple[dict[str, Any], str]:
     """What the folder holds, as the daemon would say it, and why the daemon does not."""
     # Needed only here: they take longer than all the rest.
-    import structlog  # noqa: PLC0415
+    from structlog.testing import capture_logs  # noqa: PLC0415
 
     from gateway.config import ConfigError, GatewayConfig, load  # noqa: PLC0415
     from gateway.identity import state_dir  # noqa: PLC0415
     from gateway.spool.look import look  # noqa: PLC0415
 
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # silence: what it would log is shown
     try:
         settings = load(config, GatewayConfig)
         folder = state_dir(settings.gateway) / "spool"
-        spool = look(folder, settings.spool)
+        with capture_logs():  # what it would log is shown
+            spool = look(folder, settings.spool)
     except ConfigError as error:
         problem = f"{problem}; what is on disk cannot be shown: {error}; name the file with --config"
         return {"health": "down", "reasons": [problem]}, problem

@@ -65,10 +65,9 @@ def run(options: argparse.Namespace) -> int:
             sys.stderr.write("\r\x1b[K")
     found = audit.findings()
     wrong = not all(one.flawless for one in found.values())
-    unknown = bool(options.gateway) and options.gateway not in found
     if options.json:
         report = {
-            "ok": not wrong and not unknown,
+            "ok": bool(found) and not wrong,
             "topic": config.readings_topic,
             "records": audit.records,
             "seconds": round(time.monotonic() - began, 2),
@@ -89,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"\nThere is no reading{whose}.\n")
         elif not wrong:
             sys.stdout.write("\nNothing is missing, repeated, or out of order.\n")
-    return 1 if wrong or unknown else 0
+    return 1 if wrong or not found else 0
 
 
 def _settings(options: argparse.Namespace) -> Kafka:
@@ -100,7 +99,15 @@ def _settings(options: argparse.Namespace) -> Kafka:
     """
     kafka = Kafka()
     if options.config or not options.bootstrap_servers:
-        kafka = load(options.config or DEFAULT_CONFIG, GatewayConfig).kafka
+        try:
+            kafka = load(options.config or DEFAULT_CONFIG, GatewayConfig).kafka
+        except ConfigError as error:
+            other = (
+                ""
+                if options.config
+                else "; name another file with --config, or a broker with --bootstrap-servers"
+            )
+            raise ConfigError(f"{error}{other}") from None
     changes = {"bootstrap_servers": options.bootstrap_servers, "readings_topic": options.topic}
     table = {
         **msgspec.to_builtins(kafka),
@@ -213,7 +220,7 @@ def _account(found: Findings) -> str:
         return "there is no ledger of this gateway in Kafka that could explain it (docs/verify.md)"
     dropped = sum(found.dropped.values())
     if not dropped:
-        return "the gateway's ledger knows of none that was dropped: please look into docs/verify.md"
+        return 'the gateway\'s ledger knows of none that was dropped: see "What is missing, and why" in docs/verify.md'
     reasons = ", ".join(f"{count} {reason}" for reason, count in found.dropped.items())
     if found.unexplained:
         return f"of these {dropped} were dropped by the gateway's ledger ({reasons}), {found.unexplained} are not accounted for"

@@ -162,9 +162,9 @@ class Readback:
             self._why = error
 
     def _fail(self, error: KafkaException) -> NoReturn:
-        problem = self._why if self._why is not None and error.args[0].retriable() else error.args[0]
-        if self._why is not None and self._why.code() in _TELLING:
-            problem = self._why
+        with suppress(KafkaException):
+            self._consumer.poll(0)  # hears of the errors of connections
+        problem = self._why if self._why is not None and self._why.code() in _TELLING else error.args[0]
         raise ReadbackError(f"{self._config.bootstrap_servers}: {explain_reading(problem)}") from None
 
     def _partitions_of(self, topic: str) -> list[_Partition]:
