@@ -1,11 +1,12 @@
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.numbers import CHUNK, Numbers
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5000) | st.integers(0, 2**40)))
 def test_it_holds_what_a_set_would_hold(numbers: list[int]) -> None:
     held, model = Numbers(), set[int]()
@@ -16,6 +17,7 @@ def test_it_holds_what_a_set_would_hold(numbers: list[int]) -> None:
     assert found == sorted(model)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 3 * CHUNK)), st.integers(0, 3 * CHUNK), st.integers(0, 3 * CHUNK))
 def test_its_gaps_are_what_is_not_there(numbers: set[int], low: int, high: int) -> None:
     held = Numbers()

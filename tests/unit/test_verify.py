@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import wire
@@ -74,6 +74,7 @@ def repeat(records: list[Said], draw: Any) -> int:
     return len(records) - before
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_planted_losses_repeats_and_swaps_are_found_exactly_in_any_mixture_of_partitions(
     data: st.DataObject,
@@ -173,6 +174,7 @@ def test_what_comes_while_the_partitions_are_read_is_not_missing_yet() -> None:
     assert not audit.findings()["pi-7"].missing
 
 
+@settings(deadline=None)
 @given(st.binary() | st.just(b'{"x":' + b"[" * 20_000))
 def test_any_record_that_is_none_of_ours_is_counted_and_named(data: bytes) -> None:
     audit = Audit()
