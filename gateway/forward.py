@@ -267,7 +267,8 @@ class Forward:
             Record(topic, (prefix + r.device).encode(), encode_reading(r, gateway, spool, seq))
             for seq, r in enumerate(batch.readings, batch.first)
         ]
-        records += [self._letter_record(letter) for letter in batch.letters]
+        for seq, letter in enumerate(batch.letters, batch.first + len(batch.readings)):
+            records.append(self._letter_record(msgspec.structs.replace(letter, spool=spool, seq=seq)))
         return records
 
     def _letter_record(self, letter: DeadLetter) -> Record:
@@ -297,4 +298,6 @@ class Forward:
             len(record.value),
             record.value,
             text_of(record.value),
+            reading.spool,
+            reading.seq,
         )

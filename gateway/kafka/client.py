@@ -41,6 +41,11 @@ def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | b
     }
 
 
+def cursor_group(gateway: str) -> str:
+    """The consumer group, without members, whose offset is the position of this gateway."""
+    return f"gateway-cursor-{gateway}"
+
+
 def explain(error: KafkaError) -> str:
     """What a person should read for an error of the client: its words, and what to do where we know."""
     remedies = {
