@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.feed import Feed
 from gateway.forward import Forward
+from gateway.identity import state_dir
 from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import Sink
@@ -137,15 +138,20 @@ class Status:
             each = depth.disk_size / on_disk if on_disk > ENOUGH else DISK_BYTES
             room = max(0, depth.disk_capacity - depth.disk_size)
         return {
+            "id": self._spool.id,
+            "epoch": self._spool.epoch,
+            "folder": str((state_dir(self._config.gateway) / "spool").absolute()),
             "readings": depth.readings,
             "on_disk": on_disk,
             "dead_letters": depth.letters,
+            "dead_letters_on_disk": depth.letters_spooled,
             "bytes": depth.disk_size,
             "capacity_bytes": depth.disk_capacity,
             "memory_bytes": depth.memory_size,
             "memory_capacity_bytes": depth.memory_capacity,
             "segments": depth.segments,
             "quarantined": depth.quarantined,
+            "quarantine_copies": depth.copies,
             "trouble": depth.trouble,
             "oldest_age_s": round((self._clock.now() - depth.oldest) / 1e9, 1) if depth.oldest else None,
             "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,

@@ -66,6 +66,11 @@ class Spool:
         return self._body.disk.id
 
     @property
+    def epoch(self) -> int:
+        """Of this start of the daemon: sequences begin at `(epoch << 40) + 1`."""
+        return self._body.disk.epoch
+
+    @property
     def run_id(self) -> str:
         """Of this start of the daemon, likewise."""
         return self._body.disk.run
@@ -178,6 +183,7 @@ class Spool:
         return Depth(
             in_memory.total() + spooled.total(),
             body.letters() + sum(len(batch.letters) for batch in tail.batches),
+            body.letters(),
             dict(in_memory),
             dict(spooled),
             tail.size,
@@ -187,6 +193,7 @@ class Spool:
             len(body.disk.segments),
             _oldest(body.ahead) or body.disk.oldest or _oldest(tail.batches),
             body.disk.quarantine.frames,
+            body.disk.quarantine.copies,
             body.trouble.text,
         )
 
