@@ -220,7 +220,7 @@ class Forward:
             )
         if found.spool != spool.id:
             return
-        if found.run not in spool.known_runs:
+        if not spool.knows(found.run, found.epoch):
             await spool.begin_lineage(
                 "Kafka's position is of a run that this spool does not know: it is an old copy"
             )
@@ -261,4 +261,5 @@ class Forward:
                 totals[source].delivered -= 1
                 totals[source].refused += 1
         last = this.last if this is not None else self._spool.position
-        return Position(self._spool.id, self._spool.run_id, last, self.unclean_stops or 0, ended, totals)
+        spool = self._spool
+        return Position(spool.id, spool.run_id, spool.epoch, last, self.unclean_stops or 0, ended, totals)

@@ -37,6 +37,7 @@ class Disk:
         id: of the spool; new when the lineage begins anew.
         run: id of this start.
         epoch: of this start; sequences begin at `(epoch << 40) + 1`.
+        runs, forgotten: see State.
         position: where reading begins: everything up to this sequence is in Kafka, as far as was saved.
         trouble: why the start could not be made durable; empty if it was.
         quarantine: what was damaged.
@@ -62,6 +63,7 @@ class Disk:
         self.id, self.position = found.state.spool, found.state.position
         self.epoch = found.state.epoch + 1
         self.runs = (*found.state.runs, self.run)[-RUNS_KEPT:]
+        self.forgotten = max(found.state.forgotten, self.epoch + 1 - RUNS_KEPT)
         self.trouble = ""
         self._founded = False
         try:
@@ -189,7 +191,7 @@ class Disk:
         Raises:
             OSError: the disk refuses.
         """
-        state = State(self.id, self.epoch, max(position, self.position), self.runs)
+        state = State(self.id, self.epoch, max(position, self.position), self.runs, self.forgotten)
         if not self._founded:
             # Twice, so that damage to one slot cannot bring an older epoch or spool id back.
             self._cursor.save(state)

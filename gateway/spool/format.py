@@ -58,13 +58,15 @@ class State(msgspec.Struct, frozen=True):
         spool: id of the spool.
         epoch: of the last start that numbered anything.
         position: everything up to this sequence is in Kafka.
-        runs: ids of the starts since a position was saved, the newest last.
+        runs: ids of the last starts, the newest last.
+        forgotten: starts with an epoch below this one are not among them.
     """
 
     spool: str
     epoch: int
     position: int
     runs: tuple[str, ...]
+    forgotten: int
 
 
 class Summary(msgspec.Struct, frozen=True, array_like=True):

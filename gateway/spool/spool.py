@@ -75,10 +75,10 @@ class Spool:
         """Of this start of the daemon, likewise."""
         return self._body.disk.run
 
-    @property
-    def known_runs(self) -> tuple[str, ...]:
-        """Ids of the last starts with this folder, this one last."""
-        return self._body.disk.runs
+    def knows(self, run: str, epoch: int) -> bool:
+        """Whether the run with this id and epoch was one of this folder: any that is too long ago is taken for one."""
+        disk = self._body.disk
+        return run in disk.runs or epoch < disk.forgotten
 
     def append(self, batch: Batch) -> None:
         """Take a batch, in memory only. Makes room by the drop policy; never raises for lack of it."""

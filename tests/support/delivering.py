@@ -55,9 +55,9 @@ class KeptSpool(SpoolOnDisk):
     def run_id(self) -> str:
         return self._runs[-1]
 
-    @property
-    def known_runs(self) -> tuple[str, ...]:
-        return self._runs
+    def knows(self, run: str, epoch: int) -> bool:
+        del epoch
+        return run in self._runs
 
     async def begin_lineage(self, reason: str) -> None:
         await super().begin_lineage(reason)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from spooling import Listener, Rig, batch_of, letter, scene, values
+from structlog.testing import capture_logs
 from waiting import until
 
 from gateway.spool import Batch, spool
@@ -188,6 +189,33 @@ async def after_a_crash(rig: Rig, **settings: Any) -> Rig:
     return Rig(FaultFiles(state), **settings)
 
 
+def test_a_crash_loop_without_kafka_does_not_make_a_run_a_stranger() -> None:
+    async def play() -> None:
+        rig = first = Rig()
+        for _ in range(150):
+            rig = Rig(FaultFiles(rig.files.contents()))
+
+        assert rig.spool.knows(first.spool.run_id, first.spool.epoch)
+        assert not rig.spool.knows("of another copy", rig.spool.epoch - 50)
+
+    scene(play)
+
+
+def test_without_its_cursor_a_folder_still_takes_an_earlier_run_for_its_own() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(10))
+        await rig.spill()
+        contents = {name: data for name, data in rig.files.contents().items() if name != "cursor"}
+        with capture_logs():
+            again = Rig(FaultFiles(contents))
+
+        assert again.spool.id == rig.spool.id
+        assert again.spool.knows("that never wrote a segment", rig.spool.epoch)
+
+    scene(play)
+
+
 def test_what_was_spilled_survives_a_crash_and_the_ledger_still_balances() -> None:
     async def play() -> None:
         rig = Rig()
@@ -198,7 +226,9 @@ def test_what_was_spilled_survives_a_crash_and_the_ledger_still_balances() -> No
 
         assert again.spool.id == rig.spool.id
         assert again.spool.run_id != rig.spool.run_id
-        assert again.spool.known_runs == (rig.spool.run_id, again.spool.run_id)
+        assert again.spool.knows(rig.spool.run_id, rig.spool.epoch)
+        assert again.spool.knows(again.spool.run_id, again.spool.epoch)
+        assert not again.spool.knows("of another copy", again.spool.epoch - 1)
         assert (again.line.made, again.balanced) == (10, True)
         again.append([11])
         batches = await again.spool.read(1000)

@@ -101,7 +101,7 @@ def test_a_frame_closes_at_a_thousand_readings_but_never_splits_a_batch() -> Non
 
 
 def test_a_slot_of_the_cursor_gives_back_its_state_and_no_damaged_one_does() -> None:
-    state = State("ab" * 8, 7, 7 << 40, tuple(f"{n:016x}" for n in range(100)))
+    state = State("ab" * 8, 7, 7 << 40, tuple(f"{n:016x}" for n in range(100)), 3)
     block = fmt.encode_slot(3, state)
 
     assert len(block) == 4096

@@ -42,7 +42,7 @@ def letter(number: int, reason: str = "no number") -> bytes:
 
 def position(last: int, dropped: dict[str, int] | None = None, spool: str = SPOOL) -> dict[str, Position]:
     ledger = {"line": SourceLedger(dropped=dropped or {})}
-    return {"pi-7": Position(spool, "run", 1 << 40 | last, 0, False, ledger)}
+    return {"pi-7": Position(spool, "run", 1, 1 << 40 | last, 0, False, ledger)}
 
 
 def counted(records: Sequence[Said], due: dict[str, Position] | None = None) -> Findings:
