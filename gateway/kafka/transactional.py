@@ -28,6 +28,10 @@ POSITION_DEADLINE: Final = 6.0
 """Seconds until the position must be in the transaction. The client (2.16) overlooks the timeout of this one call, and
 waits for ever if a broker restarts at the wrong moment: then a new producer is quicker than more patience."""
 
+REPORT_DEADLINE: Final = TRANSACTION_TIMEOUT + ANSWER_TIMEOUT
+"""Seconds until every record must have its report. The client (2.16) forgets some, time-out and all, when their topic is
+deleted while they are on their way."""
+
 HOPELESS: Final = {Step.PENDING, Step.REBUILD}
 """After these a producer is not used again: in an outage its transaction has timed out at the broker, and what it
 remembers of coordinators may be stale."""
@@ -247,7 +251,7 @@ class TransactionalSink:
         tally = Tally(0, [], [], "", set())
         for first in range(0, len(records), self._piece):
             piece = records[first : first + self._piece]
-            latest = await self._producing.produce(piece, attempt_done)
+            latest = await self._producing.produce(piece, attempt_done, REPORT_DEADLINE)
             tally = latest._replace(delivered=tally.delivered + latest.delivered)
             if latest.delivered < len(piece):
                 break
