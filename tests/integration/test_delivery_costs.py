@@ -98,7 +98,7 @@ def test_a_gateway_killed_in_mid_transaction_holds_readers_back_no_longer_than_i
     print(f"readers of committed records were held back for {took:.1f} s")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_a_topic_deleted_in_mid_flow_costs_what_was_in_it_and_what_was_on_its_way_at_most(
     own_kafka: KafkaServer,
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_topic_deleted_in_mid_flow_costs_what_was_in_it_and_what_was_on_its_wa
                 delivery.add(range(total, total + BATCH))
                 total += BATCH
             began = time.monotonic()
-            await delivery.delivered()
+            await delivery.delivered(120)
             await until(lambda: delivery.balanced, "the ledger to balance")
             print(f"the flow goes on {time.monotonic() - began:.1f} s after the topic went")
             assert delivery.ledger.totals()["line"].delivered == total
@@ -151,11 +151,13 @@ def test_a_link_with_a_quarter_of_a_second_of_latency_spares_the_card_once_its_p
             Witness(tmp_path / "gw" / "state" / "spool", tmp_path / "aside") as witness,
         ):
             wait_until(lambda: daemon.delivered("sim") > 0, "the first delivery", 60)
-            wait_until(lambda: not daemon.status()["spool"]["on_disk"], "what waited for it", 30)
+            wait_until(lambda: not daemon.status()["spool"]["on_disk"], "what waited for it", 60)
             early = daemon.ledger("sim")["readings"]["made"]
-            wait_until(lambda: daemon.delivered("sim") > 6 * early, "several rounds", 60)
+            begin = daemon.status()["gateway"]["uptime_s"]
+            wait_until(lambda: daemon.status()["gateway"]["uptime_s"] > begin + 12, "several rounds")
             total = daemon.delivered("sim")
             daemon.stop()
     late = sum(max(0, last - max(first, early)) for first, last in witness.spilled())
     print(f"{late} of {total - early} readings were written to disk")
+    assert total > early
     assert late < (total - early) / 2
