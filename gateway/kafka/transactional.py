@@ -19,7 +19,8 @@ _log = structlog.get_logger()
 
 TRANSACTION_TIMEOUT: Final = 12.0
 """Seconds after which Kafka gives up a transaction of ours that it hears nothing more of. A gateway that dies in the
-midst of one holds back the readers of its partitions for that long, and until the broker looks, every ten seconds. Also how long a record waits for its answer."""
+midst of one holds back the readers of its partitions for that long, and until the broker looks, every ten seconds.
+Also how long a record waits for its answer."""
 
 TRIALS: Final = 4
 """Attempts at finding out whether Kafka refuses some records, before a new producer is made."""

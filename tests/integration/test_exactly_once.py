@@ -214,24 +214,6 @@ def test_totals_resume_after_a_kill_and_unclean_stops_are_counted(
         daemon.stop()
 
 
-def test_a_topic_that_is_deleted_is_made_again_and_the_local_position_holds(own_kafka: KafkaServer) -> None:
-    async def scenario() -> None:
-        async with delivering.delivering(own_kafka.bootstrap, "run-0") as delivery:
-            delivery.add(range(BATCH))
-            await delivery.delivered()
-            admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap})
-            admin.delete_topics(["readings"])["readings"].result(10)
-            await asyncio.to_thread(
-                wait_until, lambda: "readings" not in admin.list_topics().topics, "it to go"
-            )
-            delivery.add(range(BATCH, 2 * BATCH))
-            await delivery.delivered()
-            await until(lambda: delivery.balanced, "the ledger to balance")
-
-    asyncio.run(scenario())
-    assert values(own_kafka) == list(range(BATCH, 2 * BATCH))
-
-
 def known(admin: AdminClient) -> bool:
     groups = admin.list_consumer_groups().result(10).valid
     return any(group.group_id == "gateway-cursor-pi-7" for group in groups)
