@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -146,8 +147,13 @@ class Producing:
             raise
         self.note(reachable=True)
 
-    async def produce(self, records: Sequence[Record], attempt_done: Callable[[], None]) -> Tally:
-        """Hand over all records and wait until each has its report, or `closing`. Never raises for what Kafka does."""
+    async def produce(
+        self, records: Sequence[Record], attempt_done: Callable[[], None], within: float = math.inf
+    ) -> Tally:
+        """Hand over all records and wait until each has its report, or `closing`. Never raises for what Kafka does.
+
+        The producer is finished if reports are still missing after `within` seconds.
+        """
         delivered: list[Message] = []
         suspects: list[tuple[Record, str]] = []
         trouble = ""
@@ -173,8 +179,8 @@ class Producing:
         try:
             for record, error in _offer(self.producer, records, report):
                 judge(record, error)
-            await self._fetch_reports(attempt_done)
-        except (KafkaException, SystemError, BufferError) as error:
+            await self._fetch_reports(attempt_done, within)
+        except (KafkaException, SystemError, BufferError, HangError) as error:
             # A fatal error of the producer comes as an exception out of produce or poll, sometimes as a SystemError in
             # its wake, and reports can be lost with it: so all that was not reported is pending.
             steps.add(Step.REBUILD)
@@ -238,10 +244,12 @@ class Producing:
         except (TypeError, ValueError) as error:  # a property that is a function in Python
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
 
-    async def _fetch_reports(self, attempt_done: Callable[[], None]) -> None:
+    async def _fetch_reports(self, attempt_done: Callable[[], None], within: float) -> None:
         """Until there is one of every record, or `closing`."""
-        producer, pause = self.producer, FIRST_LOOK
+        producer, pause, began = self.producer, FIRST_LOOK, time.monotonic()
         while len(producer) and not self.closing:
+            if time.monotonic() - began > within:
+                raise HangError(f"the Kafka client did not report in {within:.0f} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
             producer.poll(0)

@@ -19,7 +19,8 @@ _log = structlog.get_logger()
 
 TRANSACTION_TIMEOUT: Final = 12.0
 """Seconds after which Kafka gives up a transaction of ours that it hears nothing more of. A gateway that dies in the
-midst of one holds back the readers of its partitions for that long. Also how long a record waits for its answer."""
+midst of one holds back the readers of its partitions for that long, and until the broker looks, every ten seconds.
+Also how long a record waits for its answer."""
 
 TRIALS: Final = 4
 """Attempts at finding out whether Kafka refuses some records, before a new producer is made."""
@@ -27,6 +28,10 @@ TRIALS: Final = 4
 POSITION_DEADLINE: Final = 6.0
 """Seconds until the position must be in the transaction. The client (2.16) overlooks the timeout of this one call, and
 waits for ever if a broker restarts at the wrong moment: then a new producer is quicker than more patience."""
+
+REPORT_DEADLINE: Final = TRANSACTION_TIMEOUT + ANSWER_TIMEOUT
+"""Seconds until every record must have its report. The client (2.16) forgets some, time-out and all, when their topic is
+deleted while they are on their way."""
 
 HOPELESS: Final = {Step.PENDING, Step.REBUILD}
 """After these a producer is not used again: in an outage its transaction has timed out at the broker, and what it
@@ -247,7 +252,7 @@ class TransactionalSink:
         tally = Tally(0, [], [], "", set())
         for first in range(0, len(records), self._piece):
             piece = records[first : first + self._piece]
-            latest = await self._producing.produce(piece, attempt_done)
+            latest = await self._producing.produce(piece, attempt_done, REPORT_DEADLINE)
             tally = latest._replace(delivered=tally.delivered + latest.delivered)
             if latest.delivered < len(piece):
                 break

@@ -1,7 +1,7 @@
 """The part of the spool that is in memory only: bounded, with a policy for when there is no room."""
 
+import time
 from collections import Counter, deque
-from time import monotonic
 from typing import Final
 
 from gateway.config import Spool as SpoolSettings
@@ -48,7 +48,7 @@ class Tail:
 
     def push(self, batch: Batch) -> None:
         """Take a numbered batch."""
-        batch.since = monotonic()
+        batch.since = time.monotonic()
         self.batches.append(batch)
         self.size += batch.size
         self.letter_size += batch.letter_size

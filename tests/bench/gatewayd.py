@@ -35,8 +35,8 @@ class Bench:
         self.broker = broker
         self.server = server
 
-    def daemon(self, name: str, version: str = '"3.1.1"') -> Daemon:
-        """A gatewayd with an MQTT session and a topic of its own, both called `name`."""
+    def daemon(self, name: str, version: str = '"3.1.1"', bootstrap: str = "") -> Daemon:
+        """A gatewayd with an MQTT session and a topic of its own, both called `name`; `bootstrap`: its way to Kafka."""
         self.server.create_topic(name, partitions=6)
         source = f"""
 [sources.plant]
@@ -48,7 +48,7 @@ client_id = "{name}"
 topics = ["plant/{{device}}/{{sensor}}", "rack/{{device}}"]
 """
         settings = f'readings_topic = "{name}"\n'
-        return Daemon(self.folder / name, self.server.bootstrap, source, settings)
+        return Daemon(self.folder / name, bootstrap or self.server.bootstrap, source, settings)
 
     def full_rate(self) -> list[Figure]:
         """Backlogs as fast as they go, and the memory that takes."""

@@ -30,28 +30,29 @@ def latency(bench: Bench) -> list[Figure]:
         partitions = consumer.list_topics("latency", 10).topics["latency"].partitions
         consumer.assign([TopicPartition("latency", partition, 0) for partition in partitions])
         with subprocess.Popen(pacer(bench.broker.port, RATE, SECONDS)):
-            waits = sorted(_waits(consumer, RATE * SECONDS)[RATE * SETTLED :])
+            taken = sorted(waits(consumer, RATE * SECONDS)[RATE * SETTLED :])
         consumer.close()
         daemon.stop()
     return [
-        Figure(f"{RATE:,}/s: publication until visible in Kafka, p50", _percentile(waits, 50), "ms"),
-        Figure(f"{RATE:,}/s: publication until visible in Kafka, p99", _percentile(waits, 99), "ms"),
+        Figure(f"{RATE:,}/s: publication until visible in Kafka, p50", percentile(taken, 50), "ms"),
+        Figure(f"{RATE:,}/s: publication until visible in Kafka, p99", percentile(taken, 99), "ms"),
     ]
 
 
-def _waits(consumer: Consumer, count: int) -> list[float]:
-    """Milliseconds that each of so many readings took."""
-    waits: list[float] = []
-    deadline = time.monotonic() + WITHIN
-    while len(waits) < count:
+def waits(consumer: Consumer, count: int, within: float = WITHIN) -> list[float]:
+    """Milliseconds that each of so many readings took, by the clock of their publisher, as they come."""
+    taken: list[float] = []
+    deadline = time.monotonic() + within
+    while len(taken) < count:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(waits)} of {count} readings within {WITHIN:g} s")
+            raise RuntimeError(f"{len(taken)} of {count} readings within {within:g} s")
         message = consumer.poll(0.1)
         if message is not None and message.error() is None:
             seen = time.time_ns()
-            waits.append((seen - decode_reading(message.value() or b"").time) / 1e6)
-    return waits
+            taken.append((seen - decode_reading(message.value() or b"").time) / 1e6)
+    return taken
 
 
-def _percentile(ordered: list[float], percent: int) -> float:
+def percentile(ordered: list[float], percent: int) -> float:
+    """Of values in their order."""
     return ordered[len(ordered) * percent // 100]

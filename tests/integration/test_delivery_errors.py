@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -9,6 +10,7 @@ from mock_kafka import ADD_OFFSETS, END_TXN, INIT_PRODUCER_ID, PRODUCE, MockKafk
 from waiting import wait_until
 
 from gateway.config import Kafka
+from gateway.kafka import transactional
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.idempotent import IdempotentSink
 from gateway.kafka.outcomes import OUTCOMES, Step, step_of
@@ -144,6 +146,46 @@ def test_one_refused_request_is_halved_until_the_culprit_is_alone(mock: MockKafk
         sent = asyncio.run(scenario(sink))
         assert [record for record, _ in sent.refused] == [big]
         assert sent.delivered + len(sent.pending) == len(RECORDS)
+
+
+class Forgetful:
+    """A producer that takes records and never says what became of them."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def begin_transaction(self) -> None:
+        pass
+
+    def produce_batch(self, topic: str, messages: list[object], on_delivery: object) -> int:
+        del topic, on_delivery
+        return len(messages)
+
+    def poll(self, timeout: float) -> int:
+        return int(timeout)
+
+    def purge(self) -> None:
+        pass
+
+
+def test_a_producer_that_forgets_to_report_is_replaced(
+    mock: MockKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> tuple[list[Sent], int]:
+        sink = TransactionalSink(config(mock), "pi-7")
+        await resume(sink)
+        sink._producing._producer = cast("Producer", Forgetful())
+        monkeypatch.setattr(transactional, "REPORT_DEADLINE", 0.1)
+        with pytest.raises(PositionUnknownError, match="did not report"):
+            await sink.send(RECORDS, POSITION, quiet)
+        monkeypatch.undo()
+        result = await deliver(sink, RECORDS)
+        await sink.close()
+        return result
+
+    answers, _ = asyncio.run(scenario())
+
+    assert answers[-1].delivered == len(RECORDS)
 
 
 def test_an_error_that_nobody_foresaw_loses_nothing() -> None:

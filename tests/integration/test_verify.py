@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from daemon import Daemon
-from delivering import Delivery, batch_of
+from delivering import exactly_once, batch_of
 from kafka import KafkaServer
 from pty_port import SerialLine
 from waiting import wait_until
@@ -153,7 +153,7 @@ def test_what_retention_removed_is_not_called_missing(own_kafka: KafkaServer, ve
     own_kafka.create_topic("readings", 3)
 
     async def scenario() -> None:
-        delivery = Delivery(own_kafka.bootstrap, "run-0")
+        delivery = exactly_once(own_kafka.bootstrap, "run-0")
         delivery.add(range(300))
         await delivery.delivered()
         await asyncio.sleep(0.01)  # the next are sent at a later millisecond

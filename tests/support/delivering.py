@@ -14,6 +14,7 @@ from devices.reading import Reading
 from gateway.clock import Clock
 from gateway.config import GatewayConfig, GatewayKafka, Spool
 from gateway.forward import Forward
+from gateway.kafka.sink import Sink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
 from gateway.spool import Batch
@@ -72,14 +73,11 @@ class Delivery:
         task: running forward.
     """
 
-    def __init__(
-        self, bootstrap: str, *runs: str, content: Iterable[Batch] = (), options: dict[str, str] | None = None
-    ) -> None:
-        kafka = GatewayKafka(bootstrap_servers=bootstrap, options={**(options or {})})
+    def __init__(self, kafka: GatewayKafka, sink: Sink, *runs: str, content: Iterable[Batch] = ()) -> None:
         self.ledger = Ledger()
         self.ledger.source("line")
         self.spool = KeptSpool(self.ledger, runs, content)
-        self.sink = TransactionalSink(kafka, "pi-7")
+        self.sink = sink
         self.forward = Forward(
             self.spool,
             self.sink,
@@ -92,7 +90,10 @@ class Delivery:
 
     def add(self, numbers: Iterable[int]) -> None:
         """Spool these readings as one batch."""
-        batch = batch_of(numbers)
+        self.append(batch_of(numbers))
+
+    def append(self, batch: Batch) -> None:
+        """Spool this one."""
         self.ledger.source("line").made += len(batch.readings)
         self.spool.append(batch)
 
@@ -120,12 +121,20 @@ class Delivery:
         return bool(self.ledger.snapshot(self.spool.depth().in_memory, {})["balanced"])
 
 
+def exactly_once(
+    bootstrap: str, *runs: str, content: Iterable[Batch] = (), options: dict[str, str] | None = None
+) -> Delivery:
+    """A Delivery by transactions."""
+    kafka = GatewayKafka(bootstrap_servers=bootstrap, options={**(options or {})})
+    return Delivery(kafka, TransactionalSink(kafka, "pi-7"), *runs, content=content)
+
+
 @asynccontextmanager
 async def delivering(
     bootstrap: str, *runs: str, content: Iterable[Batch] = (), options: dict[str, str] | None = None
 ) -> AsyncIterator[Delivery]:
-    """A Delivery that is ended in order, or left as by a crash if the body raises."""
-    delivery = Delivery(bootstrap, *runs, content=content, options=options)
+    """One that is ended in order, or left as by a crash if the body raises."""
+    delivery = exactly_once(bootstrap, *runs, content=content, options=options)
     try:
         yield delivery
     except BaseException:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -143,6 +144,14 @@ class KafkaServer:
 
     def read_all(self, topic: str) -> list[Message]:
         """Every committed record of the topic up to its present end, in order within each partition."""
+        return list(self.records(topic))
+
+    def records(self, topic: str) -> Iterator[Message]:
+        """The same one by one, for topics that are larger than memory.
+
+        Raises:
+            RuntimeError: nothing came for START_DEADLINE seconds.
+        """
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -158,20 +167,19 @@ class KafkaServer:
                 raise KafkaException(found.error)
             unfinished = set(found.partitions)
             consumer.assign([TopicPartition(topic, partition, 0) for partition in unfinished])
-            records = []
             deadline = time.monotonic() + START_DEADLINE
             while unfinished:
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"the end of {topic} was not reached in {START_DEADLINE:.0f} s")
+                    raise RuntimeError(f"no more of {topic} in {START_DEADLINE:.0f} s, and not its end")
                 for message in consumer.consume(10_000, 0.1):
+                    deadline = time.monotonic() + START_DEADLINE
                     error = message.error()
                     if error is None:
-                        records.append(message)
+                        yield message
                     elif error.code() == KafkaError._PARTITION_EOF:
                         unfinished.discard(message.partition())
                     else:
                         raise KafkaException(error)
-            return records
         finally:
             consumer.close()
 
