@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -17,7 +18,7 @@ ADMIN_TIMEOUT: Final = 5.0
 """Seconds that one question to the cluster may take."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record to be written: topic, key (None: any partition) and value."""
 
     topic: str
@@ -60,6 +61,11 @@ def explain(error: KafkaError) -> str:
     }
     remedy = remedies.get(error.code())
     return f"{error.str()}; {remedy}" if remedy else str(error.str())
+
+
+def explain_exception(error: BaseException) -> str:
+    """The same for what a call of the client raised."""
+    return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
 
 
 def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
