@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import gateway.plain_structlog  # noqa: F401 - first, as all that follow import structlog
+
+# isort: split
 import structlog
 
 from gateway import lifecycle, log
@@ -150,7 +154,9 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     gateway = gateway_id(config.gateway)
     specs = open_sources(config, path, gateway)
     async with lifecycle.stop_on_signals() as stop:
-        await Daemon(config, specs, gateway).run(stop)
+        daemon = Daemon(config, specs, gateway)
+        gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing
+        await daemon.run(stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
