@@ -287,4 +287,3 @@ def _offer(
                 if "_error" in message
             ]
     return rejected
-

@@ -262,7 +262,9 @@ class TransactionalSink:
         """
         try:
             producer = self._producing.producer
-            producer.send_offsets_to_transaction([self._place(position)], self._group_metadata, ANSWER_TIMEOUT)
+            producer.send_offsets_to_transaction(
+                [self._place(position)], self._group_metadata, ANSWER_TIMEOUT
+            )
         except KafkaException as error:
             if step_of(error.args[0]) in HOPELESS:
                 raise
