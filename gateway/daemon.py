@@ -26,6 +26,7 @@ from gateway.kafka.idempotent import IdempotentSink
 from gateway.kafka.sink import Sink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
+from gateway.memory import one_arena
 from gateway.sources import SourceSpec, open_sources
 from gateway.spool import open_spool
 from gateway.status import Status
@@ -170,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
     options = parser.parse_args(arguments)
+    one_arena()
     try:
         config = load(options.config, GatewayConfig)
         log.configure(config.log, "gatewayd")
