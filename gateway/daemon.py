@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import gateway.plain_structlog  # noqa: F401 - first, as all that follow import structlog
+
+# isort: split
 import structlog
 
 from gateway import lifecycle, log
@@ -23,6 +27,7 @@ from gateway.kafka.idempotent import IdempotentSink
 from gateway.kafka.sink import Sink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
+from gateway.memory import one_arena
 from gateway.sources import SourceSpec, open_sources
 from gateway.spool import open_spool
 from gateway.status import Status
@@ -153,7 +158,9 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     gateway = gateway_id(config.gateway)
     specs = open_sources(config, path, gateway)
     async with lifecycle.stop_on_signals() as stop:
-        await Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted)).run(stop)
+        daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
+        gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing
+        await daemon.run(stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
     options = parser.parse_args(arguments)
+    one_arena()
     try:
         config = load(options.config, GatewayConfig)
         log.configure(config.log, "gatewayd")

@@ -7,7 +7,7 @@ Measured ways of paho 2.2 that shape this file:
 - `loop_read()` handles one packet at most and does not say whether it did, so progress is counted in `on_message`.
 - An exception that leaves a callback stops delivery for good, so none does.
 - paho holds a lock that is not reentrant while it is in a callback, and writing may need it: nothing writes in there.
-- A set `on_socket_register_write` keeps paho from writing at each ack(): acknowledgements wait for our flush.
+- A set `on_socket_register_write` keeps paho from writing at once: acknowledgements wait for our flush.
 - One wake-up of the loop costs more than a message: after a message the socket is polled for a while, not awaited.
 """
 
@@ -15,17 +15,17 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from devices.errors import SourceError
 from devices.mqtt import refusals
 from devices.mqtt.backlog import Backlog
+from devices.mqtt.client import BufferedClient
 from devices.mqtt.dial import connect, in_thread, packet_limit
 from devices.mqtt.settings import Settings
 from devices.mqtt.topics import Pattern
@@ -74,8 +74,8 @@ class Link:
         self._next_check: asyncio.Handle | None = None
         self._client = self._make_client(client_id)
 
-    def _make_client(self, client_id: str) -> Client:
-        client = Client(
+    def _make_client(self, client_id: str) -> BufferedClient:
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if self._settings.v5 else False,
@@ -116,16 +116,14 @@ class Link:
         self._backlog.open(take, ready)
         self._read()
 
-    def acknowledge(self, messages: Iterable[tuple[int, int]]) -> None:
-        """Acknowledge messages, given as packet id and QoS, in their order, and send that in one go.
+    def acknowledge(self, mids: Iterable[int]) -> None:
+        """Acknowledge messages of QoS 1, given by packet id, in their order, and send that in one go.
 
         Nothing happens once the connection is gone: the broker will send those messages again.
         """
         if self._fd < 0:
             return
-        ack = self._client.ack
-        for mid, qos in messages:
-            ack(mid, qos)
+        self._client.acknowledge(mids)
         if not self._draining:
             self._flush()
 
@@ -212,7 +210,6 @@ class Link:
         # lest a packet that is far too large be in memory before anybody can look at its length.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._fd = sock.fileno()
-        self._pending = sock.pending if isinstance(sock, ssl.SSLSocket) else _nothing
         self._await_input(on=True)
         self._check_keepalive()
         self._flush()
@@ -223,7 +220,7 @@ class Link:
         self._await_room(on=False)
         self._fd = -1
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
         self._seen += 1
         self._backlog.add(message)
 
@@ -231,7 +228,7 @@ class Link:
         """Take what the socket has; then look again at once or after a while, or await more."""
         if self._next_look:
             self._next_look.cancel()
-        loop_read, pending, backlog, before = self._client.loop_read, self._pending, self._backlog, self._seen
+        client, backlog, before = self._client, self._backlog, self._seen
         delay: float | None = 0.0
         now = self._loop.time
         until = now() + TURN
@@ -240,11 +237,11 @@ class Link:
             backlog.release(lambda: now() < until)
             while not backlog.full and now() < until:
                 seen = self._seen
-                loop_read()
-                if self._seen == seen and self._incoming() > self._packet_limit:
+                client.loop_read()
+                if self._seen == seen and client.arriving() > self._packet_limit:
                     self._give_up(refusals.packet_too_large(self._packet_limit, self._settings))
                     return
-                if self._seen == seen and not pending():
+                if self._seen == seen and not client.has_input():
                     delay = POLL if backlog or seen != before else None
                     break
             if backlog.stuck:
@@ -263,14 +260,6 @@ class Link:
     def _give_up(self, error: SourceError) -> None:
         _settle(self.ended, error)
         self.drop()
-
-    def _incoming(self) -> int:
-        """Bytes of the packet that is arriving.
-
-        MQTT 3.1.1 knows no way to ask a broker for less, and paho none to say how large it is.
-        """
-        length: int = self._client._in_packet["remaining_length"]  # noqa: SLF001
-        return length
 
     def _flush(self) -> None:
         client = self._client
@@ -305,7 +294,3 @@ class Link:
 def _settle(future: "asyncio.Future[T]", result: T) -> None:
     if not future.done():
         future.set_result(result)
-
-
-def _nothing() -> int:
-    return 0

@@ -45,11 +45,10 @@ class Subscription(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """Names a message to acknowledge: void unless its link is the present one."""
+    """Names a message of QoS 1 to acknowledge: void unless its link is the present one."""
 
     link: int
     mid: int
-    qos: int
 
 
 def open_source(name: str, settings: Settings, gateway: str) -> "MqttSource":
@@ -132,9 +131,7 @@ class MqttSource:
         """Acknowledge to the broker what came over the present link; receipts of older ones are void."""
         if self._link:
             present = self._links
-            self._link.acknowledge(
-                [(mid, qos) for link, mid, qos in filter(None, receipts) if link == present]
-            )
+            self._link.acknowledge([mid for link, mid in filter(None, receipts) if link == present])
 
     async def close(self) -> None:
         """Send the last acknowledgements and say goodbye; the broker keeps the session."""
@@ -144,7 +141,7 @@ class MqttSource:
 
     def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
-        receipt = Receipt(link, message.mid, message.qos) if message.qos else None
+        receipt = Receipt(link, message.mid) if message.qos else None
         try:
             origin, refusal = self._place(message)
             if len(payload) > self._settings.max_payload:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -21,7 +22,7 @@ TOPIC_SETTINGS: Final = {"message.timestamp.type": "LogAppendTime"}
 """Of topics that are made here: a gateway whose clock is in 2019 must neither have its records expire at once nor refused."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record to be written: topic, key (None: any partition) and value."""
 
     topic: str
@@ -69,6 +70,11 @@ def explain(error: KafkaError) -> str:
     }
     remedy = remedies.get(error.code())
     return f"{error.str()}; {remedy}" if remedy else str(error.str())
+
+
+def explain_exception(error: BaseException) -> str:
+    """The same for what a call of the client raised."""
+    return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
 
 
 def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:

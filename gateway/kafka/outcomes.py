@@ -112,6 +112,18 @@ UNWRITABLE: Final = frozenset(
 )
 """Errors of a topic that its administrator has to cure. Readings wait for that; dead letters do not."""
 
+UNREACHABLE: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._AUTHENTICATION,
+        KafkaError._RESOLVE,
+        KafkaError._SSL,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+    }
+)
+"""Reports of the client, beside those on records, that put Kafka in doubt. All brokers are also "down" when they closed
+idle connections, so only a look can tell."""
+
 
 def step_of(error: KafkaError) -> Step:
     """What to do after this error; what is not known is taken to be the worst that loses nothing."""

@@ -18,9 +18,10 @@ from gateway.kafka.client import (
     Record,
     ensure_topics,
     explain,
+    explain_exception,
     properties,
 )
-from gateway.kafka.outcomes import UNWRITABLE, Step, step_of
+from gateway.kafka.outcomes import UNREACHABLE, UNWRITABLE, Step, step_of
 from gateway.kafka.sink import MAX_RECORDS, Link
 from gateway.kafka.worker import HangError, Worker
 
@@ -40,17 +41,8 @@ LONGEST_LOOK: Final = 0.2
 """Seconds until the reports of a send() are fetched, doubled each time: Kafka on a LAN answers within milliseconds, and
 in an outage nothing is gained by asking often."""
 
-UNREACHABLE: Final = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the client gives these no public name
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
-        KafkaError._RESOLVE,  # noqa: SLF001
-        KafkaError._SSL,  # noqa: SLF001
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-    }
-)
-"""Reports of the client that put Kafka in doubt. All brokers are also "down" when they closed idle connections, so
-only a look can tell."""
+OFFER: Final = 1000
+"""Records that are handed to the client in one go: it wants a dict of each, and those of a whole round take megabytes."""
 
 PROBE_EVERY: Final = 5.0
 """Seconds between two looks whether a cluster that is in doubt or unreachable is there."""
@@ -154,10 +146,11 @@ class Producing:
 
         The producer is finished if reports are still missing after `within` seconds.
         """
-        delivered: list[Message] = []
         suspects: list[tuple[Record, str]] = []
+        unwritten: set[Record] = set()
         trouble = ""
         steps: set[Step] = set()
+        complete = False
 
         def judge(record: Record, error: KafkaError) -> None:
             nonlocal trouble
@@ -168,29 +161,29 @@ class Producing:
             if step is Step.DEAD_LETTER:
                 suspects.append((record, explain(error)))
             else:
+                unwritten.add(record)
                 trouble = explain(error)
 
         def report(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                delivered.append(message)
-            else:
-                judge(_record(message), error)
+            if error is not None:
+                judge(Record(message.topic() or "", message.key(), message.value() or b""), error)
 
         try:
-            for record, error in _offer(self.producer, records, report):
-                judge(record, error)
-            await self._fetch_reports(attempt_done, within)
+            for first in range(0, len(records), OFFER):
+                for record, error in _offer(self.producer, records[first : first + OFFER], report):
+                    judge(record, error)
+            complete = await self._fetch_reports(attempt_done, within)
         except (KafkaException, SystemError, BufferError, HangError) as error:
             # A fatal error of the producer comes as an exception out of produce or poll, sometimes as a SystemError in
-            # its wake, and reports can be lost with it: so all that was not reported is pending.
+            # its wake, and reports can be lost with it: so all that was not refused is pending.
             steps.add(Step.REBUILD)
             trouble = explain_exception(error)
-        if len(delivered) == len(records):
+        if complete and not steps:
             self.note(reachable=True)
-            return Tally(len(delivered), [], [], "", steps)
-        settled = {_record(message) for message in delivered} | {record for record, _ in suspects}
-        pending = [record for record in records if record not in settled]
-        return Tally(len(delivered), suspects, pending, trouble, steps)
+            return Tally(len(records), [], [], "", steps)
+        refused = {record for record, _ in suspects}
+        pending = [record for record in records if record in unwritten or not (complete or record in refused)]
+        return Tally(len(records) - len(suspects) - len(pending), suspects, pending, trouble, steps)
 
     async def idle(self) -> None:
         """Let the client report what it saw while there is nothing to send."""
@@ -232,6 +225,7 @@ class Producing:
             "topic.metadata.propagation.max.ms": 5_000,
             "queue.buffering.max.messages": 2 * MAX_RECORDS,
             "queue.buffering.max.kbytes": 32_768,
+            "delivery.report.only.error": True,
             **self._settings,
             **properties(self._config, self._client_id),
             "error_cb": self._error,
@@ -244,8 +238,8 @@ class Producing:
         except (TypeError, ValueError) as error:  # a property that is a function in Python
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
 
-    async def _fetch_reports(self, attempt_done: Callable[[], None], within: float) -> None:
-        """Until there is one of every record, or `closing`."""
+    async def _fetch_reports(self, attempt_done: Callable[[], None], within: float) -> bool:
+        """Until every record has its end, or `closing`; returns whether every one has."""
         producer, pause, began = self.producer, FIRST_LOOK, time.monotonic()
         while len(producer) and not self.closing:
             if time.monotonic() - began > within:
@@ -256,6 +250,7 @@ class Producing:
             if self._in_question():
                 await self._look()
             attempt_done()
+        return not len(producer)
 
     def _in_question(self) -> bool:
         """Whether there is reason to ask the cluster itself, and the last time was long ago."""
@@ -281,11 +276,6 @@ class Producing:
             self._doubt = explain(error)
 
 
-def explain_exception(error: BaseException) -> str:
-    """What a person should read for what a call of the client raised."""
-    return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
-
-
 def _offer(
     producer: Producer, records: Sequence[Record], report: Callable[[KafkaError | None, Message], None]
 ) -> list[tuple[Record, KafkaError]]:
@@ -294,8 +284,8 @@ def _offer(
     It looks at their sizes first: what is larger than message.max.bytes never leaves.
     """
     by_topic: dict[str, list[dict[str, Any]]] = {}
-    for topic, key, value in records:
-        by_topic.setdefault(topic, []).append({"key": key, "value": value})
+    for record in records:
+        by_topic.setdefault(record.topic, []).append({"key": record.key, "value": record.value})
     rejected = []
     for topic, messages in by_topic.items():
         if producer.produce_batch(topic, messages, on_delivery=report) < len(messages):
@@ -305,7 +295,3 @@ def _offer(
                 if "_error" in message
             ]
     return rejected
-
-
-def _record(message: Message) -> Record:
-    return Record(message.topic() or "", message.key(), message.value() or b"")

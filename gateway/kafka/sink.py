@@ -6,8 +6,9 @@ from typing import Final, NamedTuple, Protocol
 from gateway.kafka.client import Record
 from gateway.position import Position
 
-MAX_RECORDS: Final = 10_000
-"""Records that one send() may carry: half of the client's own queue, which is kept small as the spool is the buffer."""
+MAX_RECORDS: Final = 5_000
+"""Records that one send() may carry: half of the client's own queue, which is kept small as the spool is the buffer.
+With 10,000 the whole gateway takes 5 MB more, and is no faster."""
 
 
 class Sent(NamedTuple):

@@ -8,9 +8,16 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from gateway.config import Kafka
-from gateway.kafka.client import KafkaUnavailableError, Record, cursor_group, explain, properties
+from gateway.kafka.client import (
+    KafkaUnavailableError,
+    Record,
+    cursor_group,
+    explain,
+    explain_exception,
+    properties,
+)
 from gateway.kafka.outcomes import Step, step_of
-from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally, explain_exception
+from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
 from gateway.kafka.worker import HangError
 from gateway.position import Position, position_of
@@ -25,9 +32,10 @@ Also how long a record waits for its answer."""
 TRIALS: Final = 4
 """Attempts at finding out whether Kafka refuses some records, before a new producer is made."""
 
-POSITION_DEADLINE: Final = 6.0
-"""Seconds until the position must be in the transaction. The client (2.16) overlooks the timeout of this one call, and
-waits for ever if a broker restarts at the wrong moment: then a new producer is quicker than more patience."""
+COMMIT_DEADLINE: Final = ANSWER_TIMEOUT + 6.0
+"""Seconds until the position must be in the transaction and that committed. The client (2.16) overlooks the timeout of
+the position, and waits for ever if a broker restarts at the wrong moment: then a new producer is quicker than more
+patience."""
 
 REPORT_DEADLINE: Final = TRANSACTION_TIMEOUT + ANSWER_TIMEOUT
 """Seconds until every record must have its report. The client (2.16) forgets some, time-out and all, when their topic is
@@ -230,14 +238,12 @@ class TransactionalSink:
         """
         producing = self._producing
         try:
-            await producing.call(producing.producer.begin_transaction)
+            producing.producer.begin_transaction()  # asks nobody
             tally = await self._produce(records, attempt_done)
             if tally.steps & HOPELESS and not tally.suspects:
                 raise PositionUnknownError(tally.trouble)
             if position is not None and tally.delivered == len(records):
-                trouble = await producing.call_within(POSITION_DEADLINE, self._add, position)
-                attempt_done()
-                trouble = trouble or await producing.call(self._commit)
+                trouble = await producing.call_within(COMMIT_DEADLINE, self._commit, position)
                 if not trouble:
                     return tally
                 tally = Tally(0, [], records, trouble, {Step.ABORT})
@@ -258,32 +264,25 @@ class TransactionalSink:
                 break
         return tally
 
-    def _add(self, position: Position) -> str:
-        """Put the position into the transaction. Returns why this has to be aborted; empty if all is well.
+    def _commit(self, position: Position) -> str:
+        """Commit the transaction with its position. Returns why it has to be aborted instead; empty if it is committed.
 
-        In the worker thread.
+        In the worker thread: both in one go, as each way there and back costs a small round more than its records.
 
         Raises:
-            KafkaException: the producer is finished.
+            KafkaException: the producer is finished, or whether it is committed is not known.
         """
         try:
-            self._producing.producer.send_offsets_to_transaction(
-                [self._place(position)], self._group_metadata, POSITION_DEADLINE
+            producer = self._producing.producer
+            producer.send_offsets_to_transaction(
+                [self._place(position)], self._group_metadata, ANSWER_TIMEOUT
             )
         except KafkaException as error:
             if step_of(error.args[0]) in HOPELESS:
                 raise
             return explain(error.args[0])
-        return ""
-
-    def _commit(self) -> str:
-        """Returns why the transaction has to be aborted instead; empty if it is committed. In the worker thread.
-
-        Raises:
-            KafkaException: whether it is committed is not known.
-        """
         try:
-            self._producing.producer.commit_transaction(ANSWER_TIMEOUT)
+            producer.commit_transaction(ANSWER_TIMEOUT)
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
                 return explain(error.args[0])

@@ -19,8 +19,8 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
-ROUND_BYTES: Final = 4_000_000
-"""A round of the forwarder takes at most this much memory: ten thousand readings, as the Kafka client's queue."""
+ROUND_BYTES: Final = 2_000_000
+"""A round of the forwarder takes at most this much memory: five thousand readings, as the Kafka client's queue."""
 
 AHEAD_BYTES: Final = 2 * ROUND_BYTES
 """Read from disk ahead of the forwarder: the round that is under way and the next."""

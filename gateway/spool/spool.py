@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 TICK: Final = 0.25
 """Seconds between two looks at what is due, at most."""
 
-COMMIT_BYTES: Final = 4_000_000
+COMMIT_BYTES: Final = 2_000_000
 """Memory that is written in one commit at most."""
 
 

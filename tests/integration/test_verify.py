@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from daemon import Daemon
-from delivering import exactly_once, batch_of
+from delivering import batch_of, exactly_once
 from kafka import KafkaServer
 from pty_port import SerialLine
 from waiting import wait_until

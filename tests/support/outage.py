@@ -30,7 +30,6 @@ from devices.reading import Reading
 from gateway import wire
 from gateway.clock import Clock
 from gateway.config import GatewayConfig, GatewayKafka
-from gateway.clock import Clock
 from gateway.config import Spool as SpoolSettings
 from gateway.forward import Forward
 from gateway.kafka.transactional import TransactionalSink
