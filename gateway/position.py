@@ -40,8 +40,11 @@ class Position(msgspec.Struct, frozen=True):
     ended: bool
     ledger: Mapping[str, SourceLedger]
 
-    def metadata(self) -> str:
-        """Everything but `last`, as text of at most METADATA_LIMIT bytes; if need be the smallest sources are summed."""
+    def metadata(self, limit: int = METADATA_LIMIT) -> str:
+        """Everything but `last`, as text of at most `limit` bytes; if need be the smallest sources are summed.
+
+        With all of them summed it has about 200 bytes, whatever the limit.
+        """
         totals = {name: _pack(one) for name, one in self.ledger.items() if name != OTHERS}
         others = self.ledger.get(OTHERS, SourceLedger())
         by_size = sorted(totals, key=lambda name: self.ledger[name].received, reverse=True)
@@ -50,7 +53,7 @@ class Position(msgspec.Struct, frozen=True):
             text = _ENCODER.encode(
                 [VERSION, self.spool, self.run, self.epoch, self.unclean_stops, self.ended, shown]
             ).decode()
-            over = len(text.encode()) - METADATA_LIMIT
+            over = len(text.encode()) - limit
             if over <= 0 or not by_size:
                 return text
             while over > 0 and by_size:

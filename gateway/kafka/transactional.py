@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from gateway.config import Kafka
 from gateway.kafka.client import (
@@ -20,7 +20,7 @@ from gateway.kafka.outcomes import Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
 from gateway.kafka.worker import HangError
-from gateway.position import Position, position_of
+from gateway.position import METADATA_LIMIT, Position, position_of
 
 _log = structlog.get_logger()
 
@@ -73,6 +73,7 @@ class TransactionalSink:
         self._ready = False
         self._problem = ""
         self._piece = MAX_RECORDS
+        self._beside = METADATA_LIMIT
 
     @property
     def link(self) -> Link:
@@ -173,7 +174,7 @@ class TransactionalSink:
     def _place(self, position: Position | None = None) -> TopicPartition:
         if position is None:
             return TopicPartition(self._config.readings_topic, 0)
-        return TopicPartition(self._config.readings_topic, 0, position.last, position.metadata())
+        return TopicPartition(self._config.readings_topic, 0, position.last, position.metadata(self._beside))
 
     async def _send(
         self, records: list[Record], position: Position, attempt_done: Callable[[], None]
@@ -264,6 +265,12 @@ class TransactionalSink:
                 break
         return tally
 
+    def _shorten(self) -> None:
+        """The broker takes less text beside a position than by default: say it, and make do with half."""
+        self._beside //= 2
+        remedy = "raise offset.metadata.max.bytes of the brokers to 4096"
+        _log.warning("kafka takes less text beside the position", limit=self._beside, remedy=remedy)
+
     def _commit(self, position: Position) -> str:
         """Commit the transaction with its position. Returns why it has to be aborted instead; empty if it is committed.
 
@@ -280,6 +287,8 @@ class TransactionalSink:
         except KafkaException as error:
             if step_of(error.args[0]) in HOPELESS:
                 raise
+            if error.args[0].code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
+                self._shorten()
             return explain(error.args[0])
         try:
             producer.commit_transaction(ANSWER_TIMEOUT)

@@ -249,3 +249,20 @@ def test_a_position_that_kafka_forgot_repeats_only_what_the_spool_forgot_too(for
     found = Counter(wire.decode_reading(r.value() or b"").value for r in forgetful.read_all("readings"))
     assert sorted(found, key=str) == sorted(range(2 * BATCH), key=str), "lost"
     assert sorted(int(str(n)) for n in found if found[n] > 1) == list(range(remembered, BATCH))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("kafka_installed")
+def test_a_broker_that_takes_little_text_beside_a_position_holds_up_no_reading(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path / "kafka", offset__metadata__max__bytes="256")
+    sources = "".join(
+        f'[sources.sim-{n}]\nkind = "simulator"\ninterval = 0.1\nprefix = "sim-{n}-"\n' for n in range(12)
+    )
+    try:
+        server.start()
+        with Daemon(tmp_path / "gw", server.bootstrap, sources) as daemon:
+            wait_until(lambda: all(daemon.delivered(f"sim-{n}") > 20 for n in range(12)), "the readings", 60)
+            assert daemon.events("kafka takes less text beside the position")
+            assert daemon.stop() < 20
+    finally:
+        server.stop()
