@@ -20,7 +20,7 @@ from tally import Tally
 from gateway import wire
 
 SENSOR: Final = "count"
-"""What the inputs of the laboratory measure. Readings of other sensors are a fault's own affair."""
+"""What the inputs of the laboratory measure. Readings of other devices are a fault's own affair."""
 
 TOLERANCE: Final = 50_000_000
 """Nanoseconds between writing a line and noting when it was written, at most."""
@@ -119,6 +119,7 @@ class Judge:
     def __init__(self) -> None:
         self._lock = Lock()
         self._arrivals: list[Arrival] = []
+        self._odd: list[str] = []
         self._here = Tally()
         self._highest: dict[str, int] = defaultdict(lambda: -1)
         self.latest = 0
@@ -133,6 +134,8 @@ class Judge:
     def take(self, reading: wire.Reading, at: int) -> None:
         """One more reading, in Kafka's order, read at `at` (monotonic nanoseconds)."""
         if reading.sensor != SENSOR or not isinstance(reading.value, int):
+            with self._lock:
+                self._odd.append(reading.device)
             return
         number = int(reading.value)
         marked = "redelivered" in reading.flags
@@ -162,6 +165,11 @@ class Judge:
                 self._judge_missing(device, evidence, verdict)
             for arrival in arrivals:
                 self._judge_arrival(arrival, evidence, verdict)
+            for device in self._odd:
+                if device in evidence.said:
+                    verdict.foreign += 1
+                    verdict.details.append(f"never said: another sensor or no number of {device}")
+            self._odd = []
             for device, numbers in evidence.said.items():
                 verdict.readings += len(numbers) - self._judged[device]
                 self._judged[device] = len(numbers)

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from daemon import Daemon
 from inputs import LINE, Inputs, MqttInput, SerialInput
-from judge import SENSOR, Evidence
+from judge import Evidence
 from kafka import free_ports
 from kafka_cluster import KafkaCluster
 from lateness import Lateness
@@ -194,7 +194,6 @@ topics = ["plant/{{device}}/{{sensor}}"]
 [sources.{LINE}]
 kind = "serial"
 port = "{self.line.name}"
-sensor = "{SENSOR}"
 """
 
 
