@@ -12,14 +12,17 @@ from typing import Final, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from kafka import ANSWER_DEADLINE, KafkaServer, free_ports
+from kafka import ANSWER_DEADLINE, KafkaServer, free_ports, shared_classes
 from kafka_requests import RequestWatch
 from proxy import Proxy
 from waiting import wait_until
 
 BROKERS: Final = 3
 CONTROLLER: Final = 100
-HEAP: Final = "256m"
+HEAP: Final = "-Xmx256m"
+
+TOGETHER: Final = 180.0
+"""Seconds that three brokers may take to start at once, on a busy machine."""
 
 COPIES: Final = {
     "default.replication.factor": "3",
@@ -44,10 +47,11 @@ class KafkaCluster:
     def __init__(self, folder: Path) -> None:
         """Nothing is started yet; the data will be in `folder`."""
         voter, *ports = free_ports(1 + 3 * BROKERS)
+        java = (HEAP, f"-XX:SharedArchiveFile={shared_classes()}")
         controllers = f"{CONTROLLER}@127.0.0.1:{voter}"
         self._controller = KafkaServer(
             folder / "controller",
-            HEAP,
+            java,
             process__roles="controller",
             node__id=str(CONTROLLER),
             listeners=f"CONTROLLER://127.0.0.1:{voter}",
@@ -60,7 +64,7 @@ class KafkaCluster:
             near, far, behind = ports[3 * number : 3 * number + 3]
             broker = KafkaServer(
                 folder / f"broker-{number + 1}",
-                HEAP,
+                java,
                 process__roles="broker",
                 node__id=str(number + 1),
                 listeners=f"PLAINTEXT://127.0.0.1:{near},FAR://127.0.0.1:{behind}",
@@ -88,8 +92,8 @@ class KafkaCluster:
             with ThreadPoolExecutor() as threads:
                 list(threads.map(KafkaServer.launch, [self._controller, *self.brokers]))
             for broker in self.brokers:
-                broker.await_answer()
-            wait_until(lambda: self._registered() == BROKERS, "all brokers to know each other", 60)
+                broker.await_answer(TOGETHER)
+            wait_until(lambda: self._registered() == BROKERS, "all brokers to know each other", TOGETHER)
             self._stack = stack.pop_all()
         return self
 
@@ -112,7 +116,7 @@ class KafkaCluster:
         for broker in brokers:
             broker.launch()
         for broker in brokers:
-            broker.await_answer()
+            broker.await_answer(TOGETHER)
 
     def _registered(self) -> int:
         try:
