@@ -83,8 +83,8 @@ class Plant:
         self.record = MqttRecord()
         self.cluster = KafkaCluster(folder / "kafka")
         config = (CHECKOUT / "config" / "mosquitto.conf").read_text()
-        self.mosquitto = Mosquitto(folder / "mosquitto", config, *free_ports(1))
-        self.mqtt_proxy = Proxy(*free_ports(1), self.mosquitto.port, self.record.connection)
+        self.mosquitto = Mosquitto(folder / "mosquitto", config, free_ports(1)[0])
+        self.mqtt_proxy = Proxy(free_ports(1)[0], self.mosquitto.port, self.record.connection)
         self.line = SerialLine(folder)
         daemon = Daemon(
             folder / "gateway", self.cluster.far, self._sources(), f"[spool]\nspill_after = {spill_after}\n"
