@@ -1,6 +1,7 @@
 """gatewayd as a real process, for tests."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,10 @@ COMMANDS = Path(sys.executable).parent
 
 
 class Daemon:
-    """One gatewayd over a configuration in `folder`; its log is JSON, in `folder/gatewayd.log`."""
+    """One gatewayd over a configuration in `folder`; its log is JSON, in `folder/gatewayd.log`.
+
+    `environment` is added to its environment at the next start, and `prefix` comes before its command.
+    """
 
     def __init__(self, folder: Path, bootstrap: str, sources: str, settings: str = "") -> None:
         """`sources` are the tables of the sources, `settings` further tables, both TOML."""
@@ -39,13 +43,18 @@ bootstrap_servers = "{bootstrap}"
 {sources}
 """
         )
+        self.environment: dict[str, str] = {}
+        self.prefix: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; on return it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMANDS / "gatewayd", "--config", self.config], stdin=subprocess.DEVNULL, stderr=log
+                [*self.prefix, COMMANDS / "gatewayd", "--config", self.config],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, **self.environment},
             )
         wait_until(self._answers, "gatewayd to answer")
 
@@ -76,6 +85,11 @@ bootstrap_servers = "{bootstrap}"
         """Its exit code, once it has ended by itself."""
         assert self._process is not None
         return self._process.wait(within)
+
+    def ended(self) -> int | None:
+        """The exit code, if it has ended."""
+        assert self._process is not None
+        return self._process.poll()
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -28,7 +28,6 @@ CLUSTER_ID: Final = "Z2F0ZXdheS10ZXN0cy0wMQ"
 # Small and quick: no compiler worth its warm-up, no collector worth its threads.
 JAVA: Final = (
     "java",
-    "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -65,9 +64,10 @@ class KafkaServer:
         bootstrap: host:port to give to clients.
     """
 
-    def __init__(self, folder: Path, **properties: str) -> None:
+    def __init__(self, folder: Path, heap: str = "512m", **properties: str) -> None:
         """Take two free ports; `properties` win over the defaults, a `__` in a name standing for a dot."""
         self._folder = folder
+        self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
         port, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
@@ -88,18 +88,27 @@ class KafkaServer:
         Raises:
             RuntimeError: it ended, or does not answer after a minute; the text holds the end of its log.
         """
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """The same without waiting for its answer."""
         settings = self._folder / "server.properties"
         if not settings.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             settings.write_text("".join(f"{name}={value}\n" for name, value in self._properties.items()))
             self._run("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)).wait()
         self._process = self._run("kafka.Kafka", str(settings))
+
+    def await_answer(self) -> None:
+        """Return when it answers. Raises as start()."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         deadline = time.monotonic() + START_DEADLINE
         while not self._answers(admin):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"Kafka did not start; its log ends with:\n{self._end_of_log()}")
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Ask it to stop and wait until it has; does nothing if it is not running."""
@@ -119,6 +128,11 @@ class KafkaServer:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and lives."""
+        return self._process is not None and self._process.poll() is None
 
     def freeze(self) -> None:
         """Let it answer nothing, while its connections stay."""
@@ -179,7 +193,7 @@ class KafkaServer:
         jars = jars_folder()
         with (self._folder / "kafka.log").open("ab") as log:
             return subprocess.Popen(
-                [*JAVA, "-cp", f"{jars}/*", main, *arguments],
+                [*JAVA, f"-Xmx{self._heap}", "-cp", f"{jars}/*", main, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
