@@ -2,8 +2,19 @@
 
 from typing import Final
 
+import clocks
+import disks
 import network
 import processes
+import records
+import starts
 from plant import Fault
 
-FAULTS: Final[dict[str, Fault]] = {**processes.FAULTS, **network.FAULTS}
+FAULTS: Final[dict[str, Fault]] = {
+    **processes.FAULTS,
+    **starts.FAULTS,
+    **network.FAULTS,
+    **disks.FAULTS,
+    **records.FAULTS,
+    **clocks.FAULTS,
+}

@@ -26,6 +26,7 @@ from mosquitto import Mosquitto
 from mqtt_record import MqttRecord
 from proxy import Proxy
 from pty_port import SerialLine
+from small_disk import small_disk
 from supervised import Detector, Gateway
 from waiting import wait_until
 
@@ -103,6 +104,7 @@ class Plant:
             stack.callback(self.mosquitto.stop)
             self.mosquitto.start()
             stack.enter_context(self.mqtt_proxy)
+            stack.enter_context(small_disk(self.state))
             stack.enter_context(self.gateway)
             stack.enter_context(self.detector)
             stack.enter_context(self.lateness)
