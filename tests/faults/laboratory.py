@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,9 @@ def draw(names: Sequence[str], chance: random.Random) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0 if every promise was kept, 1 if one was broken, 2 if the laboratory cannot be built here."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # the plant is taken down in order
     options = _options(arguments)
     if obstacle := kafka.missing() or ("" if mosquitto.program() else "mosquitto is missing"):
         sys.stderr.write(f"{obstacle}\n")

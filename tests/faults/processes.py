@@ -89,6 +89,8 @@ def kill_in_transaction(plant: Plant, chance: random.Random) -> Iterator[None]:
     """kill -9 of gatewayd at a chosen request of a transaction: Kafka gets it after its death, or cannot answer it."""
     step = chance.choice(list(TRANSACTION))
     late, later = (chance.choice([True, False]) for _ in range(2))
+    # Long enough for the request to do its work, if it is let through; or for what it is about to be on disk as well.
+    held = chance.choice([0.1, plant.spill_after + 1.0])
     plant.wounds.note = f"{step} {'comes after the death' if late else 'is not answered'}"
     cluster = plant.cluster
     caught = threading.Event()
@@ -101,7 +103,7 @@ def kill_in_transaction(plant: Plant, chance: random.Random) -> Iterator[None]:
         watch.on(TRANSACTION[step], partial(spring, proxy))
     try:
         assert caught.wait(NEXT_TRANSACTION), f"no {step} came"
-        time.sleep(0.1)  # for the request to do its work, if it was let through
+        time.sleep(held)
         plant.gateway.kill()
         for watch in cluster.watches:
             watch.off()
