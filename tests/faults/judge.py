@@ -181,29 +181,27 @@ class Judge:
 
     def _judge_missing(self, device: str, evidence: Evidence, verdict: Verdict) -> None:
         said = evidence.said[device]
+        lost: dict[str, list[int]] = defaultdict(list)
         for number in self._missing(device, len(said)):
             if device in evidence.serial:
-                ages = [
-                    (moment - said[number]) / 1e9
-                    for moment in (*evidence.kills, *evidence.hang_ups)
-                    if moment >= said[number] - TOLERANCE
-                ]
-                if ages and min(ages) <= evidence.bound:
+                age = _age(said[number], evidence)
+                if age <= evidence.bound:
                     verdict.unsafe += 1
-                    verdict.unsafe_age = max(verdict.unsafe_age, min(ages))
+                    verdict.unsafe_age = max(verdict.unsafe_age, age)
                     continue
                 verdict.lost_serial += 1
-                age = f", {min(ages):.2f} s before the line or gatewayd was cut off" if ages else ""
-                verdict.details.append(f"lost: {device} {number}{age}")
-            elif evidence.broker_killed and not evidence.acknowledged.get(device, number):
+                lost["older than the bound" if age < float("inf") else "with nothing that excuses it"].append(
+                    number
+                )
+            elif evidence.acknowledged.get(device, number):
+                verdict.lost_mqtt += 1
+                lost["acknowledged by the gateway"].append(number)
+            elif evidence.broker_killed:
                 verdict.lost_by_broker += 1
             else:
                 verdict.lost_mqtt += 1
-                heard = evidence.acknowledged.get(device, number)
-                met = evidence.fresh.get(device, number) + evidence.again.get(device, number)
-                verdict.details.append(
-                    f"lost: {device} {number}, sent to the gateway {met} times, acknowledged {heard} times"
-                )
+                lost["not acknowledged by the gateway"].append(number)
+        verdict.details += [f"lost: {device} {_ranges(numbers)}, {how}" for how, numbers in lost.items()]
 
     def _judge_arrival(self, one: Arrival, evidence: Evidence, verdict: Verdict) -> None:
         if one.number >= len(evidence.said.get(one.device, ())):
@@ -246,6 +244,23 @@ class Judge:
             verdict.details.append(
                 f"duplicated: {one.device} {one.number}, the broker sent it {marked + unmarked} times"
             )
+
+
+def _age(said: int, evidence: Evidence) -> float:
+    """Seconds from writing a line to the next kill or hang-up; infinite if there was none."""
+    ages = [moment - said for moment in (*evidence.kills, *evidence.hang_ups) if moment >= said - TOLERANCE]
+    return min(ages) / 1e9 if ages else float("inf")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers for the eye: `3-7, 9`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ranges)
 
 
 def _excuse_damage(evidence: Evidence, verdict: Verdict) -> None:
