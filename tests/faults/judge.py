@@ -50,6 +50,7 @@ class Evidence:
         serial: the devices on the serial line; the others are MQTT's.
         fresh, again, acknowledged: what passed between broker and gateway (see MqttRecord). From the first round on.
         kills: when gatewayd was killed or ended by itself.
+        starts: when it was there again: what had waited in the line until then, it could not read earlier.
         hang_ups: when the serial line was cut.
         broker_killed: whether the MQTT broker was killed.
         damaged: readings by kind of input (`mqtt`, `serial`) that were in frames which the fault damaged.
@@ -63,6 +64,7 @@ class Evidence:
     again: Tally
     acknowledged: Tally
     kills: Sequence[int] = ()
+    starts: Sequence[int] = ()
     hang_ups: Sequence[int] = ()
     broker_killed: bool = False
     damaged: Mapping[str, int] = field(default_factory=dict)
@@ -247,8 +249,12 @@ class Judge:
 
 
 def _age(said: int, evidence: Evidence) -> float:
-    """Seconds from writing a line to the next kill or hang-up; infinite if there was none."""
-    ages = [moment - said for moment in (*evidence.kills, *evidence.hang_ups) if moment >= said - TOLERANCE]
+    """Seconds for which gatewayd could have read a line before a kill or hang-up took it; infinite if none did."""
+    ages = []
+    for moment in (*evidence.kills, *evidence.hang_ups):
+        if moment >= said - TOLERANCE:
+            readable = max([said, *(start for start in evidence.starts if start <= moment)])
+            ages.append(moment - readable)
     return min(ages) / 1e9 if ages else float("inf")
 
 

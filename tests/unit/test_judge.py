@@ -156,6 +156,18 @@ def test_lines_younger_than_the_bound_at_a_kill_are_unsafe_and_older_ones_lost()
     assert verdict.unsafe_age == pytest.approx(1.3)
 
 
+def test_lines_that_waited_for_a_start_are_as_old_as_the_start_at_the_next_kill() -> None:
+    court = Court(0, 10)
+    court.arrive(*range(5), device=LINE)
+    verdict = court.says(kills=[5 * SECOND, 12 * SECOND], starts=[11 * SECOND])
+    assert (verdict.unsafe, verdict.lost_serial) == (5, 0)
+    assert verdict.unsafe_age == pytest.approx(1.0)
+
+    court = Court(0, 10)
+    court.arrive(*range(5), device=LINE)
+    assert court.says(kills=[5 * SECOND, 12 * SECOND], starts=[10 * SECOND]).lost_serial == 4
+
+
 def test_lines_written_after_the_kill_are_lost_if_they_are_missing() -> None:
     court = Court(0, 10)
     court.arrive(*range(9), device=LINE)
