@@ -50,6 +50,7 @@ class Evidence:
         serial: the devices on the serial line; the others are MQTT's.
         fresh, again, acknowledged: what passed between broker and gateway (see MqttRecord). From the first round on.
         kills: when gatewayd was killed or ended by itself.
+        starts: when it was there again: what the serial line held by then was not read before.
         hang_ups: when the serial line was cut.
         broker_killed: whether the MQTT broker was killed.
         damaged: readings by kind of input (`mqtt`, `serial`) that were in frames which the fault damaged.
@@ -63,6 +64,7 @@ class Evidence:
     again: Tally
     acknowledged: Tally
     kills: Sequence[int] = ()
+    starts: Sequence[int] = ()
     hang_ups: Sequence[int] = ()
     broker_killed: bool = False
     damaged: Mapping[str, int] = field(default_factory=dict)
@@ -183,11 +185,7 @@ class Judge:
         said = evidence.said[device]
         for number in self._missing(device, len(said)):
             if device in evidence.serial:
-                ages = [
-                    (moment - said[number]) / 1e9
-                    for moment in (*evidence.kills, *evidence.hang_ups)
-                    if moment >= said[number] - TOLERANCE
-                ]
+                ages = _ages(said[number], evidence)
                 if ages and min(ages) <= evidence.bound:
                     verdict.unsafe += 1
                     verdict.unsafe_age = max(verdict.unsafe_age, min(ages))
@@ -246,6 +244,16 @@ class Judge:
             verdict.details.append(
                 f"duplicated: {one.device} {one.number}, the broker sent it {marked + unmarked} times"
             )
+
+
+def _ages(said: int, evidence: Evidence) -> list[float]:
+    """Seconds for which gatewayd can have had a line at each kill and hang-up after it."""
+    ages = []
+    for moment in (*evidence.kills, *evidence.hang_ups):
+        if moment >= said - TOLERANCE:
+            started = max((start for start in evidence.starts if start < moment), default=said)
+            ages.append((moment - max(said, started)) / 1e9)
+    return ages
 
 
 def _excuse_damage(evidence: Evidence, verdict: Verdict) -> None:

@@ -166,6 +166,7 @@ class Plant:
             self.record.again,
             self.record.acknowledged,
             self.gateway.kills,
+            self.gateway.starts,
             self.hang_ups,
             self.wounds.broker_killed,
             {kinds[source]: count for source, count in self.wounds.damaged.items()},

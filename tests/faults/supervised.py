@@ -17,7 +17,8 @@ class Gateway:
 
     Attributes:
         daemon: it; `daemon.environment` and `daemon.prefix` count from the next start.
-        kills: when it was killed or ended by itself in this round, in monotonic nanoseconds.
+        kills, starts: when it was killed or ended by itself, and when it answered again, in this round, in
+            monotonic nanoseconds.
         ends: exit codes of the ends in this round that nobody asked for: each one is a failure.
         memory: the most that was resident in this round, in MB.
     """
@@ -25,6 +26,7 @@ class Gateway:
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self.kills: list[int] = []
+        self.starts: list[int] = []
         self.ends: list[int] = []
         self.memory = 0.0
         self._wanted = False
@@ -44,13 +46,14 @@ class Gateway:
 
     def begin_round(self) -> None:
         """Forget what happened in the round before."""
-        self.kills, self.ends, self.memory = [], [], 0.0
+        self.kills, self.starts, self.ends, self.memory = [], [], [], 0.0
 
     def start(self) -> None:
         """Start it if it does not run; on return it answers."""
         with self._changing:
             if not self._wanted:
                 self.daemon.start()
+                self.starts.append(time.monotonic_ns())
                 self._wanted = True
 
     def kill(self) -> None:
@@ -86,6 +89,7 @@ class Gateway:
                     self.kills.append(time.monotonic_ns())
                     self.ends.append(code)
                     self.daemon.start()
+                    self.starts.append(time.monotonic_ns())
 
 
 class Detector:

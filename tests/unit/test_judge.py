@@ -156,6 +156,15 @@ def test_lines_younger_than_the_bound_at_a_kill_are_unsafe_and_older_ones_lost()
     assert verdict.unsafe_age == pytest.approx(1.3)
 
 
+def test_a_line_that_waited_for_gatewayd_to_start_is_no_older_than_its_start() -> None:
+    court = Court(0, 10)
+    court.arrive(*range(4), 8, 9, device=LINE)
+    # 4 to 7 were said while it was away; it had them for a second.
+    verdict = court.says(kills=[2 * SECOND, round(8.5 * SECOND)], starts=[round(7.5 * SECOND)])
+    assert (verdict.unsafe, verdict.lost_serial) == (4, 0)
+    assert verdict.unsafe_age == pytest.approx(1.0)
+
+
 def test_lines_written_after_the_kill_are_lost_if_they_are_missing() -> None:
     court = Court(0, 10)
     court.arrive(*range(9), device=LINE)
