@@ -38,10 +38,10 @@ def frames(spool: Path) -> list[Place]:
 def kafka_cut(plant: Plant) -> Iterator[None]:
     """Kafka is out of reach for the gateway, and for nobody else."""
     proxies = plant.cluster.proxies
-    for proxy in proxies:
-        proxy.refusing = True
-        proxy.cut()
     try:
+        for proxy in proxies:
+            proxy.refusing = True
+            proxy.cut()
         yield
     finally:
         for proxy in proxies:
