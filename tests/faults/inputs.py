@@ -1,14 +1,14 @@
 """What numbers its messages and loses none of them: publishers over MQTT, and a writer on a serial line."""
 
 import contextlib
+import select
+import socket
 import threading
 import time
 from typing import Final, Protocol, Self
 
 from judge import SENSOR
 from mosquitto import HOST
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 from pty_port import SerialLine
 from waiting import wait_until
 
@@ -18,6 +18,20 @@ MQTT_RATE: Final = 200
 
 SERIAL_RATE: Final = 50
 """Lines a second."""
+
+WINDOW: Final = 500
+"""Messages not yet acknowledged, at most."""
+
+RECONNECT: Final = 0.5
+ANSWER: Final = 5.0
+"""Seconds between two attempts at the broker, and until it must answer."""
+
+CONNECT: Final = b"\x10\x15\0\4MQTT\4\2\0\0\0\x09publisher"
+CONNACK: Final = b"\x20\2\0\0"
+PUBLISH_QOS_1: Final = 0x32
+DUP: Final = 0x08
+PUBACK_BYTES: Final = 4
+"""MQTT 3.1.1, in which these packets have fixed lengths."""
 
 DEVICES: Final = tuple(f"press-{number}" for number in range(8))
 LINE: Final = "line"
@@ -42,52 +56,85 @@ class Input(Protocol):
 
 
 class MqttInput:
-    """Publishes with QoS 1, over a session that survives the broker: what is not acknowledged is sent again."""
+    """Publishes with QoS 1 and in order; what was not acknowledged is sent again, in order, on the next connection.
+
+    By hand, since paho-mqtt lets new messages overtake those that it sends again.
+    """
 
     def __init__(self, port: int) -> None:
         self.said: dict[str, list[int]] = {device: [] for device in DEVICES}
-        self._turn = 0
-        self._waiting: set[int] = set()
-        self._early: set[int] = set()
-        self._lock = threading.Lock()
-        self._client = Client(CallbackAPIVersion.VERSION2, "publisher", clean_session=False)
-        self._client.max_inflight_messages_set(200)
-        self._client.reconnect_delay_set(1, 1)
-        self._client.on_publish = lambda _client, _data, mid, _code, _properties: self._acknowledged(mid)
-        self._client.connect(HOST, port)
-        self._client.loop_start()
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._next_attempt = 0.0
+        self._received = b""
+        self._turn = self._owed = 0
+        self._waiting: dict[int, bytes] = {}
 
     def tick(self, due: int) -> None:
         """See Input."""
-        for _ in range(due):
-            device = DEVICES[self._turn % len(DEVICES)]
-            self._turn += 1
-            said = self.said[device]
-            said.append(time.monotonic_ns())
-            info = self._client.publish(f"plant/{device}/{SENSOR}", str(len(said) - 1), qos=1)
-            with self._lock:
-                if info.mid in self._early:
-                    self._early.remove(info.mid)
-                else:
-                    self._waiting.add(info.mid)
+        self._owed += due
+        try:
+            if self._socket is None and not self._connect():
+                return
+            self._hear()
+            while self._owed and len(self._waiting) < WINDOW:
+                self._say()
+        except OSError:
+            self.close()
 
     @property
     def idle(self) -> bool:
         """See Input."""
-        with self._lock:
-            return not self._waiting
+        return not self._owed and not self._waiting
 
     def close(self) -> None:
         """End the connection."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
-    def _acknowledged(self, mid: int) -> None:
-        with self._lock:
-            if mid in self._waiting:
-                self._waiting.remove(mid)
-            else:
-                self._early.add(mid)  # before publish() has returned
+    def _connect(self) -> bool:
+        if time.monotonic() < self._next_attempt:
+            return False
+        self._next_attempt = time.monotonic() + RECONNECT
+        self._socket = socket.create_connection((HOST, self._port), ANSWER)
+        self._socket.sendall(CONNECT)
+        self._received = b""
+        while len(self._received) < len(CONNACK):
+            self._received += self._read()
+        if not self._received.startswith(CONNACK):
+            raise ConnectionError(f"mosquitto refuses the publisher: {self._received!r}")
+        self._received = self._received[len(CONNACK) :]
+        for packet in self._waiting.values():
+            self._socket.sendall(bytes([packet[0] | DUP]) + packet[1:])
+        return True
+
+    def _say(self) -> None:
+        assert self._socket is not None
+        device = DEVICES[self._turn % len(DEVICES)]
+        said = self.said[device]
+        mid = self._turn % 65_535 + 1
+        topic = f"plant/{device}/{SENSOR}".encode()
+        body = len(topic).to_bytes(2, "big") + topic + mid.to_bytes(2, "big") + str(len(said)).encode()
+        packet = self._waiting[mid] = bytes([PUBLISH_QOS_1, len(body)]) + body
+        self._turn += 1
+        self._owed -= 1
+        said.append(time.monotonic_ns())
+        self._socket.sendall(packet)
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        while select.select([self._socket], [], [], 0)[0]:
+            self._received += self._read()
+        while len(self._received) >= PUBACK_BYTES:
+            self._waiting.pop(int.from_bytes(self._received[2:PUBACK_BYTES], "big"), None)
+            self._received = self._received[PUBACK_BYTES:]
+
+    def _read(self) -> bytes:
+        assert self._socket is not None
+        if not (data := self._socket.recv(65_536)):
+            raise ConnectionResetError("mosquitto closed the connection")
+        return data
 
 
 class SerialInput:

@@ -38,6 +38,9 @@ BATCH_AGE: Final = 0.1
 LOOK: Final = 0.25
 """Seconds between two looks of the spool at what is due."""
 
+STEPS: Final = 4
+"""From the line to the disk, each of which a busy machine can make late: reading, closing the batch, looking, writing."""
+
 
 class Unavailable(Exception):
     """This machine lacks what the fault needs. The text says what."""
@@ -154,7 +157,7 @@ class Plant:
     def bound(self) -> float:
         """Seconds: how old a reading from the serial line may be at a kill without being safe."""
         look = LOOK if self.spill_after else 0.0
-        return self.spill_after + BATCH_AGE + look + self.lateness.worst
+        return self.spill_after + BATCH_AGE + look + STEPS * self.lateness.worst
 
     def evidence(self) -> Evidence:
         """Of this round, for the judge."""

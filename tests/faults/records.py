@@ -43,9 +43,9 @@ def torn_frame(plant: Plant, chance: random.Random) -> Iterator[None]:
 @contextmanager
 def flipped_byte(plant: Plant, chance: random.Random) -> Iterator[None]:
     """One bit of a frame on disk is not what was written: it may cost this frame, and no other."""
-    with outage(plant):
+    with outage(plant) as before:
         plant.gateway.kill()
-        place = chance.choice(frames(plant.state / "spool"))
+        place = chance.choice(frames(plant.state / "spool", before))
         at = flip(place, chance)
         plant.wounds.damaged = dict(place.frame.summary.readings)
         plant.wounds.note = f"byte {at - place.frame.start} of {place.frame.end - place.frame.start}"
