@@ -203,7 +203,7 @@ class Judge:
             else:
                 verdict.lost_mqtt += 1
                 lost["not acknowledged by the gateway"].append(number)
-        verdict.details += [f"lost: {device} {_ranges(numbers)}, {how}" for how, numbers in lost.items()]
+        verdict.details += [f"missing: {device} {_ranges(numbers)}, {how}" for how, numbers in lost.items()]
 
     def _judge_arrival(self, one: Arrival, evidence: Evidence, verdict: Verdict) -> None:
         if one.number >= len(evidence.said.get(one.device, ())):

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -21,6 +21,9 @@ TRANSACTION: Final = {
 """Requests of a transaction, in their order, and their numbers in Kafka's protocol."""
 
 NEXT_TRANSACTION: Final = 30.0
+REJOIN: Final = 90.0
+"""Seconds until the next transaction must come, and until gateway-detect must have its partitions again: Kafka takes the
+dead one for alive for ten."""
 
 
 @contextmanager
@@ -81,7 +84,19 @@ def kill_detector(plant: Plant, chance: random.Random) -> Iterator[None]:
     plant.detector.kill()
     yield
     plant.detector.start()
-    plant.wounds.checks.append(lambda: "" if plant.detector.running else "gateway-detect ended by itself")
+    ends = plant.cluster.ends("readings")
+    plant.wounds.checks.append(lambda: _goes_on(plant, ends))
+
+
+def _goes_on(plant: Plant, ends: Mapping[int, int]) -> str:
+    """Whether gateway-detect has read further than these offsets; what is wrong, if not."""
+    deadline = time.monotonic() + REJOIN
+    while time.monotonic() < deadline:
+        done = plant.cluster.committed("gateway-detect", "readings")
+        if all(done.get(partition, 0) >= end for partition, end in ends.items()):
+            return "" if plant.detector.running else "gateway-detect ended by itself"
+        time.sleep(0.2)
+    return f"gateway-detect does not go on: it stands at {done}, and Kafka was at {dict(ends)} when it was started"
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 from kafka import ANSWER_DEADLINE, KafkaServer, free_ports, shared_classes
 from kafka_requests import RequestWatch
@@ -110,6 +111,23 @@ class KafkaCluster:
         topics = [NewTopic(name, partitions, BROKERS, config=settings) for name in names]
         for made in admin.create_topics(topics, operation_timeout=ANSWER_DEADLINE).values():
             made.result(ANSWER_DEADLINE)
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The end of each partition that has anything: the offset behind its last committed record."""
+        admin = AdminClient({"bootstrap.servers": self.near, "log_level": 0})
+        partitions = admin.list_topics(topic, ANSWER_DEADLINE).topics[topic].partitions
+        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        latest = {TopicPartition(topic, number): newest for number in partitions}
+        found = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED)
+        ends = {place.partition: done.result(ANSWER_DEADLINE).offset for place, done in found.items()}
+        return {partition: end for partition, end in ends.items() if end > 0}
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """How far a consumer group is in each partition of a topic; without those where it has not said so."""
+        admin = AdminClient({"bootstrap.servers": self.near, "log_level": 0})
+        [asked] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+        places = asked.result(ANSWER_DEADLINE).topic_partitions
+        return {one.partition: one.offset for one in places if one.topic == topic and one.offset >= 0}
 
     def start(self, brokers: Sequence[KafkaServer]) -> None:
         """Start these together; on return they answer."""

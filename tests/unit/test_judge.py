@@ -68,7 +68,7 @@ def test_a_message_that_the_gateway_acknowledged_and_that_is_missing_is_lost(bro
     verdict = court.says(broker_killed=broker_killed)
     assert (verdict.lost_mqtt, verdict.lost_by_broker) == (1, 0)
     assert verdict.broken
-    assert f"lost: {PRESS} 7" in verdict.details[0]
+    assert f"missing: {PRESS} 7," in verdict.details[0]
 
 
 def test_a_message_that_the_broker_should_still_have_is_lost_unless_the_broker_was_killed() -> None:
