@@ -189,7 +189,8 @@ class Judge:
                 age = _age(said[number], evidence)
                 if age <= evidence.bound:
                     verdict.unsafe += 1
-                    verdict.unsafe_age = max(verdict.unsafe_age, age)
+                    if not evidence.damaged:  # else it may be one of those, and its age says nothing
+                        verdict.unsafe_age = max(verdict.unsafe_age, age)
                     continue
                 verdict.lost_serial += 1
                 lost["older than the bound" if age < float("inf") else "with nothing that excuses it"].append(
