@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench clean servers
+.PHONY: help demo test check bench faults clean servers
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,15 @@ check: .venv/dev ## run the linter, the formatter's check, the type checker and 
 
 bench: .venv/dev servers ## measure rates, processor time, latency and memory
 	.venv/bin/python tests/bench/run.py
+
+# The names of faults are those of the table; none: all of them. Runs side by side need seeds of their own.
+ROUNDS ?= 20
+SEED ?= 1
+SPILL_AFTER ?= 1
+FAULTS ?=
+
+faults: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1, with SPILL_AFTER=1 and all FAULTS=a,b,c; count what they cost
+	.venv/bin/python tests/faults/laboratory.py --rounds $(ROUNDS) --seed $(SEED) --spill-after $(SPILL_AFTER) --faults "$(FAULTS)"
 
 clean: ## remove everything that these targets have made, the Kafka jars included
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,7 @@
 """gatewayd as a real process, for tests."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ COMMANDS = Path(sys.executable).parent
 class Daemon:
     """One gatewayd over a configuration in `folder`; its log is JSON, in `folder/gatewayd.log`.
 
-    `prefix` comes before its command.
+    `environment` is added to its environment at the next start, and `prefix` comes before its command.
     """
 
     def __init__(self, folder: Path, bootstrap: str, sources: str, settings: str = "") -> None:
@@ -44,6 +45,7 @@ bootstrap_servers = "{bootstrap}"
 {sources}
 """
         )
+        self.environment: dict[str, str] = {}
         self.prefix: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,6 +56,7 @@ bootstrap_servers = "{bootstrap}"
                 [*self.prefix, COMMANDS / "gatewayd", "--config", self.config],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
+                env={**os.environ, **self.environment},
             )
         wait_until(self._answers, "gatewayd to answer")
 
@@ -84,6 +87,11 @@ bootstrap_servers = "{bootstrap}"
         """Its exit code, once it has ended by itself."""
         assert self._process is not None
         return self._process.wait(within)
+
+    def ended(self) -> int | None:
+        """The exit code, if it has ended."""
+        assert self._process is not None
+        return self._process.poll()
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -60,6 +60,11 @@ class Mosquitto:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and neither stopped nor killed."""
+        return self._process is not None
+
     def freeze(self) -> None:
         """Let it live on and do nothing, as a broker behind a dead link seems to."""
         if self._process:

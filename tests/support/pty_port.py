@@ -1,6 +1,8 @@
 """A serial line for tests: a pseudo-terminal behind a stable name, as a USB adapter is behind /dev/serial/by-id."""
 
 import os
+import select
+import threading
 import tty
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ class SerialLine:
     def __init__(self, folder: Path, name: str = "usb-line") -> None:
         self.name = folder / name
         self._ends: list[tuple[int, int]] = []
+        self._changing = threading.Lock()
         self.plug_in()
 
     @property
@@ -33,7 +36,8 @@ class SerialLine:
         # The test holds the gateway's end open as well: so the kernel keeps what is written while nobody reads.
         here, there = os.openpty()
         tty.setraw(there)
-        self._ends.append((here, there))
+        with self._changing:
+            self._ends.append((here, there))
         link = self.name.with_suffix(".new")
         link.symlink_to(os.ttyname(there))
         link.replace(self.name)
@@ -43,6 +47,22 @@ class SerialLine:
         here = self._ends[-1][0]
         while data:
             data = data[os.write(here, data) :]
+
+    def offer(self, data: bytes) -> int:
+        """Send what there is room for now, and say how much: 0 while the line is full or unplugged. From any thread."""
+        with self._changing:
+            if not self._ends:
+                return 0
+            here = self._ends[-1][0]
+            if not select.select([], [here], [], 0)[1]:
+                return 0
+            os.set_blocking(here, False)
+            try:
+                return os.write(here, data)
+            except BlockingIOError:
+                return 0
+            finally:
+                os.set_blocking(here, True)
 
     def read_line(self) -> bytes:
         """What a program at `name` has sent, up to the end of the line. Blocks until then."""
@@ -54,8 +74,9 @@ class SerialLine:
     def hang_up(self) -> None:
         """Pull the plug: the device and its name are gone."""
         self.name.unlink()
-        for end in self._ends.pop():
-            os.close(end)
+        with self._changing:
+            for end in self._ends.pop():
+                os.close(end)
 
     def __enter__(self) -> Self:
         return self
