@@ -38,8 +38,9 @@ BATCH_AGE: Final = 0.1
 LOOK: Final = 0.25
 """Seconds between two looks of the spool at what is due."""
 
-STEPS: Final = 4
-"""From the line to the disk, each of which a busy machine can make late: reading, closing the batch, looking, writing."""
+STEPS: Final = 8
+"""From the line to the disk, each of which a busy machine can make late: the loop reads, closes the batch, and wakes the
+spool, which ends what it is at (two turns of its thread), begins, writes and syncs."""
 
 
 class Unavailable(Exception):
