@@ -35,9 +35,6 @@ PARTITIONS: Final = 6
 BATCH_AGE: Final = 0.1
 """Seconds; the gateway's default."""
 
-LOOK: Final = 0.25
-"""Seconds between two looks of the spool at what is due."""
-
 STEPS: Final = 8
 """From the line to the disk, each of which a busy machine can make late: the loop reads, closes the batch, and wakes the
 spool, which ends what it is at (two turns of its thread), begins, writes and syncs."""
@@ -157,8 +154,7 @@ class Plant:
     @property
     def bound(self) -> float:
         """Seconds: how old a reading from the serial line may be at a kill without being safe."""
-        look = LOOK if self.spill_after else 0.0
-        return self.spill_after + BATCH_AGE + look + STEPS * self.lateness.worst
+        return self.spill_after + BATCH_AGE + STEPS * self.lateness.worst
 
     def evidence(self) -> Evidence:
         """Of this round, for the judge."""
