@@ -16,6 +16,7 @@ import kafka  # noqa: E402 - found through the line above, as all that follow
 import mosquitto  # noqa: E402
 from detector import detector  # noqa: E402
 from figures import save, say, show  # noqa: E402
+from framing import framing  # noqa: E402
 from gatewayd import Bench  # noqa: E402
 from latency import latency  # noqa: E402
 from waits import start_up, status  # noqa: E402
@@ -29,6 +30,7 @@ MEASUREMENTS: Final = {
     "start-up": start_up,
     "status": status,
     "detector": detector,
+    "framing": framing,
 }
 
 BROKER: Final = """
