@@ -114,13 +114,12 @@ class Delimited:
         self._clear()
 
     def _hand_over(self, frames: list[bytes], out: list[bytes | Damaged]) -> None:
-        if self.strip:
-            frames = [frame.removesuffix(self.strip) for frame in frames]
-        if self._unpack is None:
-            out.extend(frames)
+        strip, unpack = self.strip, self._unpack
+        if unpack is None:
+            out.extend([frame.removesuffix(strip) for frame in frames] if strip else frames)
             return
         for frame in frames:
-            unpacked = self._unpack(frame)
+            unpacked = unpack(frame.removesuffix(strip))
             if isinstance(unpacked, bytes):
                 self._garbage.end(out)
                 out.append(unpacked)

@@ -33,7 +33,7 @@ noises = st.lists(st.sampled_from(SPECIAL) | st.binary(max_size=9), max_size=6).
 contents = st.binary(max_size=20) | noises
 cuts = st.lists(st.integers(0, 400), max_size=12)
 # Every promise is tried on every device: a part of the usual number of examples each is some thousands together.
-each = settings(deadline=None, max_examples=settings().max_examples // 4)
+each = settings(deadline=None, max_examples=settings().max_examples // 8)
 every = pytest.mark.parametrize("name", DEVICES)
 _sure = [name for name, device in DEVICES.items() if device.sure]
 sure = pytest.mark.parametrize("name", _sure)
