@@ -261,3 +261,9 @@ def test_a_frame_that_a_false_start_holds_back_comes_out_when_the_line_falls_qui
     assert framing.held
     false, held = framing.reset("quiet")
     assert (false, held) == (Damaged(b"\xaa\xf0", "quiet", 2), frame)
+
+
+def test_an_escape_byte_that_is_marked_itself_does_not_hide_the_end() -> None:
+    framing = make_framing(DEVICES["stx, escaped"].spec)
+
+    assert framing.push(b"\x02a\x1b\x1b\x03\x02\x1b\x1b\x1b\x03b\x03") == [b"a\x1b", b"\x1b\x03b"]
