@@ -1,11 +1,11 @@
-"""Serial ports, and serial servers on the network: lines in, payloads out.
+"""Serial ports, and serial servers on the network: bytes in, payloads out.
 
 A port is opened in a worker thread, because that may block; from then on its file descriptor sits in the event loop
 and costs nothing while the line is quiet.
 
 A port is gone when the kernel says so (end of file, hang-up, input/output error), or when its name vanishes or leads
 to another device: the configuration means what /dev/serial/by-id/... names now, not the descriptor that was behind it
-once. What was cut off in mid-line goes to the dead letters, never into a reading.
+once. What was cut off in mid-frame goes to the dead letters, never into a reading.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from devices.decoders import make_decoder
 from devices.errors import SettingError, SourceLost
-from devices.framing import MAX_FRAME, Damaged, LineFraming
+from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
 from devices.serial_link import Link, Port, check_port, is_uart, open_link, still_named
 from devices.source import Intake, Origin
@@ -29,30 +29,34 @@ LOOK_EVERY: Final = 1.0
 """Seconds between two looks at whether the name still leads to the port that is open."""
 
 SETTLE: Final = 0.05
-"""Seconds after the opening of a UART within which bytes mean that the other side was in the middle of a line."""
+"""Seconds after the opening of a UART within which bytes mean that the other side was in the middle of a frame."""
+
+PAUSED: Final = "cut short: the line fell quiet in mid-frame"
 
 
 class Settings(Port, frozen=True, forbid_unknown_fields=True):
-    """`[sources.NAME]` with `kind = "serial"`: a Port, and what its lines mean.
+    """`[sources.NAME]` with `kind = "serial"`: a Port, and what its bytes mean.
 
     Attributes:
-        decoder: how a line is read: the name of a decoder, or a table with its `kind` and options.
-        device: names the device of lines that name none. Empty: the name of the source.
-        sensor: names the sensor of lines that name none. Empty: nothing does.
-        max_frame: longest line, in bytes; a longer one becomes a dead letter.
+        framing: where a frame ends: the name of a framing, or a table with its `kind` and options.
+        max_frame: longest frame, in bytes; a longer one becomes a dead letter.
+        decoder: how a frame is read: the name of a decoder, or a table with its `kind` and options.
+        device: names the device of frames that name none. Empty: the name of the source.
+        sensor: names the sensor of frames that name none. Empty: nothing does.
     """
 
+    framing: str | dict[str, Any] = "line"
+    max_frame: Annotated[int, Meta(ge=1, le=1_048_576)] = MAX_FRAME
     decoder: str | dict[str, Any] = "keyvalue"
     device: str = ""
     sensor: str = ""
-    max_frame: Annotated[int, Meta(ge=1, le=1_048_576)] = MAX_FRAME
 
 
 def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort":  # noqa: ARG001 - asked of all kinds
     """See devices.registry. A serial line does not hear who reads it.
 
     Raises:
-        SettingError: a port, name or decoder that cannot be.
+        SettingError: a port, name, framing or decoder that cannot be.
     """
     key = f"sources.{name}"
     check_port(settings.port, f"{key}.port")
@@ -63,27 +67,29 @@ def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort
         problem = f"{settings.sensor!r} is no name: at most {NAME_LIMIT} printable characters, not blank"
         raise SettingError(f"{key}.sensor", problem)
     decode = make_decoder(settings.decoder, f"{key}.decoder")
-    return SerialPort(settings, Origin(name, settings.port, device, settings.sensor, decode))
+    framing = make_framing(settings.framing, f"{key}.framing", settings.max_frame)
+    return SerialPort(settings, framing, Origin(name, settings.port, device, settings.sensor, decode))
 
 
 class SerialPort:
     """The source of kind `serial`; see devices.source.Source for its life and for what run() may raise."""
 
-    def __init__(self, settings: Settings, origin: Origin) -> None:
+    def __init__(self, settings: Settings, framing: Framing, origin: Origin) -> None:
         self.name = origin.source
         self.window = 0
         self._settings = settings
+        self._framing = framing  # one for all connections: cut() empties it
         self._origin = origin
         self._link: Link | None = None
 
     async def run(self, intake: Intake) -> None:
-        """Open the port and hand over its lines until it is gone."""
+        """Open the port and hand over its frames until it is gone."""
         await self.close()
         link = self._link = await self._connect()
         intake.connected()
 
         loop = asyncio.get_running_loop()
-        line = _Line(link, self._origin, LineFraming(self._settings.max_frame), intake, loop.create_future())
+        line = _Line(link, self._origin, self._framing, intake, loop.create_future())
         # A timer and no comparison of clocks: the loop serves descriptors before timers, so bytes that came in
         # time count as such however late a busy loop gets to see them.
         settled = loop.call_later(SETTLE, line.settle)
@@ -132,7 +138,7 @@ class _Line:
         self,
         link: Link,
         origin: Origin,
-        framing: LineFraming,
+        framing: Framing,
         intake: Intake,
         gone: "asyncio.Future[str]",
     ) -> None:
@@ -143,9 +149,10 @@ class _Line:
         self.gone = gone
         self._settling = is_uart(self._fd)
         self._joined = False
+        self._quiet: asyncio.TimerHandle | None = None
 
     def settle(self) -> None:
-        """The other side was quiet at the opening: what comes now begins with the beginning of a line."""
+        """The other side was quiet at the opening: what comes now begins with the beginning of a frame."""
         self._settling = False
 
     def read(self) -> None:
@@ -165,27 +172,45 @@ class _Line:
         if self._settling:
             self._settling, self._joined = False, True
         try:
-            self._take(data)
+            self._hand_over(self._framing.push(data))
+            self._watch()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end run(), not disappear in the event loop
             self.gone.set_exception(error)
 
     def cut(self, how: str) -> None:
-        """No more bytes will come: what is held of a line will never be whole."""
-        if partial := self._framing.reset(f"cut off in mid-line: {how}"):
-            self._reject(partial)
+        """No more bytes will come: what is held of a frame will never be whole."""
+        if self._quiet:
+            self._quiet.cancel()
+        self._hand_over(self._framing.reset(f"cut off in mid-frame: {how}"))
 
-    def _take(self, data: bytes) -> None:
-        frames = self._framing.push(data)
+    def _hand_over(self, frames: list[bytes | Damaged]) -> None:
         if self._joined and frames:
             self._joined = False
             first = frames[0]
-            if isinstance(first, bytes) and first:
-                frames[0] = Damaged(first, "joined in mid-line", len(first))
+            if isinstance(first, bytes) and first and not self._framing.checked:
+                frames[0] = Damaged(first, "joined in mid-frame", len(first))
         for frame in frames:
             if isinstance(frame, Damaged):
                 self._reject(frame)
             else:
                 self._intake.payload(frame, self._origin)
+
+    def _watch(self) -> None:
+        """See to it that what is held is not kept waiting for bytes that do not come."""
+        if self._quiet:
+            self._quiet.cancel()
+            self._quiet = None
+        if self._framing.gap and self._framing.held:
+            # A timer is served after all descriptors: what came in time counts as such, however late the loop is.
+            self._quiet = self.gone.get_loop().call_later(self._framing.gap, self._fell_quiet)
+
+    def _fell_quiet(self) -> None:
+        self._quiet = None
+        try:
+            self._hand_over(self._framing.reset(PAUSED))
+        except Exception as error:  # noqa: BLE001 - as in read()
+            if not self.gone.done():
+                self.gone.set_exception(error)
 
     def _reject(self, damaged: Damaged) -> None:
         self._intake.reject(damaged.data, self._origin, damaged.reason, damaged.size)

@@ -20,6 +20,7 @@ import mosquitto  # noqa: E402
 from card import quiet_card  # noqa: E402
 from detector import detector  # noqa: E402
 from figures import save, say, show  # noqa: E402
+from framing import framing  # noqa: E402
 from gatewayd import Bench  # noqa: E402
 from latency import latency  # noqa: E402
 from once import exactly_once  # noqa: E402
@@ -40,6 +41,7 @@ MEASUREMENTS: Final = {
     "spool": spool,
     "recovery": recovery,
     "exactly-once": exactly_once,
+    "framing": framing,
 }
 
 ON_REQUEST: Final = {

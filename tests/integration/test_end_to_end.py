@@ -140,7 +140,7 @@ def test_reading_resumes_by_itself_when_the_line_is_plugged_in_again(
     assert_each_once_in_order(readings(own_kafka), "line", 4, 50)
     [letter] = [wire.decode_dead_letter(r.value() or b"") for r in own_kafka.read_all("dead-letters")]
     assert letter.payload == b"device=press-0 count=99"
-    assert "cut off in mid-line" in letter.reason
+    assert "cut off in mid-frame" in letter.reason
 
 
 def test_a_restarted_mosquitto_costs_nothing(

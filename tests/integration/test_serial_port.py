@@ -142,7 +142,7 @@ def test_a_hang_up_in_mid_line_rejects_the_half_and_reading_resumes_at_the_same_
             assert intake.lines == [b"before=1", b".9", b"after=2"]
             half = intake.rejects[0]
             assert (half.data, half.size) == (b"t=99", 4)
-            assert "cut off in mid-line" in half.reason
+            assert "cut off in mid-frame" in half.reason
             assert intake.connections == 2
 
     asyncio.run(scenario())
@@ -236,7 +236,7 @@ def test_a_cancelled_run_stops_reading_and_keeps_the_port_until_close(line: Seri
         run.cancel()
         with suppress(asyncio.CancelledError):
             await run
-        assert intake.rejects[0].reason == "cut off in mid-line: the gateway stopped reading"
+        assert intake.rejects[0].reason == "cut off in mid-frame: the gateway stopped reading"
         source.safe([None])
 
         line.write(b"b=2\n")
@@ -325,7 +325,7 @@ def test_a_uart_opened_in_mid_line_makes_no_reading_of_the_tail(wire: SerialLine
             await until(lambda: intake.lines and intake.rejects, "both lines")
             assert intake.lines == [b"t=22.5"]
             assert [(reject.data, reject.reason) for reject in intake.rejects[:1]] == [
-                (b"1.5", "joined in mid-line")
+                (b"1.5", "joined in mid-frame")
             ]
 
     asyncio.run(scenario())

@@ -1,17 +1,42 @@
+"""What every framing promises, whatever comes: tried on the devices of tests/support/framed.py."""
+
 import itertools
-import tracemalloc
+from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from framed import DEVICES, Device
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from devices import framing
-from devices.framing import KEPT, UNENDING, Damaged, LineFraming
+from devices.framing import KEPT, Damaged, Framing, common, make_framing
+from devices.framing.checksum import Checksum
+from devices.framing.scanned import TRIES, Scanned
 
-# Few bytes, so that line ends, long lines and their meeting points come up often.
-streams = st.lists(
-    st.sampled_from([b"\n", b"\r", b"\r\n", b"a", b"bc", b"0123456789", b"\x00", b"\xff"])
-).map(b"".join)
+LIMIT = 200
+
+# What means something in one framing or another, so that it comes up often.
+SPECIAL = [
+    b"\n",
+    b"\r\n",
+    b"##",
+    b"\xaa\x55",
+    b"\x02",
+    b"\x03",
+    b"\x10",
+    b"\x1b",
+    b"\x7e",
+    b"\x7d",
+    b"\xc0",
+    b"\xdb",
+]
+noises = st.lists(st.sampled_from(SPECIAL) | st.binary(max_size=9), max_size=6).map(b"".join)
+contents = st.binary(max_size=20) | noises
+cuts = st.lists(st.integers(0, 400), max_size=12)
+# Every promise is tried on every device: a part of the usual number of examples each is some thousands together.
+each = settings(deadline=None, max_examples=settings().max_examples // 8)
+every = pytest.mark.parametrize("name", DEVICES)
+_sure = [name for name, device in DEVICES.items() if device.sure]
+sure = pytest.mark.parametrize("name", _sure)
 
 
 def chunked(stream: bytes, cuts: list[int]) -> list[bytes]:
@@ -19,113 +44,226 @@ def chunked(stream: bytes, cuts: list[int]) -> list[bytes]:
     return [stream[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def frames_of(chunks: list[bytes], limit: int) -> list[bytes | Damaged | None]:
-    lines = LineFraming(limit)
-    pushed = [frame for chunk in chunks for frame in lines.push(chunk)]
-    return [*pushed, lines.reset("over")]
+def read(framing: Framing, chunks: Iterable[bytes]) -> list[bytes | Damaged]:
+    found: list[bytes | Damaged] = []
+    for chunk in chunks:
+        found += framing.push(chunk)
+        assert framing.held <= LIMIT + KEPT
+    found += framing.reset("over")
+    assert framing.held == 0
+    return found
 
 
-@given(stream=streams, cuts=st.lists(st.integers(0, 300)), limit=st.integers(1, 12))
-def test_any_chunking_gives_the_same_frames(stream: bytes, cuts: list[int], limit: int) -> None:
-    assert frames_of(chunked(stream, cuts), limit) == frames_of([stream], limit)
+def framing_of(device: Device) -> Framing:
+    return make_framing(device.spec, max_frame=LIMIT)
 
 
-@given(stream=streams, cuts=st.lists(st.integers(0, 300)), limit=st.integers(1, 12))
-def test_frames_are_the_lines_of_the_stream(stream: bytes, cuts: list[int], limit: int) -> None:
-    *lines, tail = stream.split(b"\n")
-    expected: list[bytes | Damaged | None] = [
-        line.removesuffix(b"\r")
-        if len(line) <= limit
-        else Damaged(line[:limit], LineFraming(limit)._too_long, len(line))
-        for line in lines
-    ]
-    expected.append(Damaged(tail[:limit], "over", len(tail)) if tail else None)
-
-    assert frames_of(chunked(stream, cuts), limit) == expected
+def good(found: list[bytes | Damaged]) -> list[bytes]:
+    return [frame for frame in found if isinstance(frame, bytes)]
 
 
-@given(stream=streams, cuts=st.lists(st.integers(0, 300)))
-def test_a_line_that_does_not_end_is_the_same_in_any_chunking(stream: bytes, cuts: list[int]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(framing, "UNENDING", 7)
+@st.composite
+def streams(draw: st.DrawFn, device: Device) -> bytes:
+    """Whole frames, torn frames, frames with a wrong byte, and noise, in any order and without anything between."""
+    stream = b""
+    for content in draw(st.lists(contents, max_size=6)):
+        wire = device.send(device.frame(content))
+        kind = draw(st.sampled_from(["whole", "torn", "wrong", "noise"]))
+        at = draw(st.integers(0, len(wire) - 1))
+        stream += {
+            "whole": wire,
+            "torn": wire[:at],
+            "wrong": wire[:at] + bytes([wire[at] ^ 1]) + wire[at + 1 :],
+            "noise": content,
+        }[kind]
+    return stream
 
-        in_chunks, at_once = frames_of(chunked(stream, cuts), 3), frames_of([stream], 3)
 
-    assert in_chunks == at_once
-    *whole, tail = stream.split(b"\n")
-    expected = sum(len(line) for line in whole if len(line) > 3) + len(tail)
-    assert sum(frame.size for frame in at_once if isinstance(frame, Damaged)) == expected
+@every
+@each
+@given(data=st.data(), cuts=cuts)
+def test_any_chunking_gives_the_same_frames(name: str, data: st.DataObject, cuts: list[int]) -> None:
+    stream = data.draw(streams(DEVICES[name]))
+    at_once = read(framing_of(DEVICES[name]), [stream])
+
+    assert read(framing_of(DEVICES[name]), chunked(stream, cuts)) == at_once
+    assert read(framing_of(DEVICES[name]), [bytes([byte]) for byte in stream]) == at_once
 
 
-def test_lines_lose_their_ends_and_empty_lines_are_frames() -> None:
-    assert LineFraming().push(b"t=21\r\n\n\r\nh=40\nrest") == [b"t=21", b"", b"", b"h=40"]
+@every
+@each
+@given(stream=st.binary(max_size=600), cuts=cuts)
+def test_any_bytes_are_survived_with_bounded_memory_and_reasons_quote_none(
+    name: str, stream: bytes, cuts: list[int]
+) -> None:
+    for found in read(framing_of(DEVICES[name]), chunked(stream, cuts)):
+        if isinstance(found, Damaged):
+            assert found.reason.isprintable()
+            assert 0 < len(found.reason) < 120
+            assert len(found.data) == min(found.size, KEPT)
 
 
-def test_a_ten_megabyte_line_is_one_damaged_frame_with_its_size_and_the_next_line_is_read() -> None:
-    lines = LineFraming()
-    frames = [frame for _ in range(1000) for frame in lines.push(b"x" * 10_000)]
-    assert frames == []
+@every
+@each
+@given(frames=st.lists(contents, max_size=6), cuts=cuts)
+def test_what_a_device_sends_arrives_and_nothing_else(
+    name: str, frames: list[bytes], cuts: list[int]
+) -> None:
+    device = DEVICES[name]
+    sent = [device.frame(content) for content in frames]
+    stream = b"".join(map(device.send, sent))
+    found = read(framing_of(device), chunked(stream, cuts))
 
-    frames = lines.push(b"\nt=21\n")
+    assert found == sent
 
-    damaged, following = frames
+
+@pytest.mark.parametrize("name", [*_sure, "fixed", "length, 3740", "start-end", "stx, escaped"])
+@each
+@given(parts=st.lists(st.tuples(noises, contents), max_size=5), cuts=cuts)
+def test_every_good_frame_between_garbage_is_found(
+    name: str, parts: list[tuple[bytes, bytes]], cuts: list[int]
+) -> None:
+    device = DEVICES[name]
+    sent = [device.frame(content) for _, content in parts]
+    garbage = [device.noise(noise) for noise, _ in parts]
+    stream = b"".join(noise + device.send(frame) for noise, frame in zip(garbage, sent, strict=True))
+
+    found = good(read(framing_of(device), chunked(stream, cuts)))
+    assert [frame for frame in found if frame] == sent  # an empty line is a frame
+
+
+@sure
+@each
+@given(frames=st.lists(contents, min_size=1, max_size=4), data=st.data(), cuts=cuts)
+def test_a_frame_with_a_flipped_bit_is_never_taken_and_those_around_it_are(
+    name: str, frames: list[bytes], data: st.DataObject, cuts: list[int]
+) -> None:
+    device = DEVICES[name]
+    before, after = device.frame(b"before"), device.frame(b"after")
+    sent = [device.frame(content) for content in frames]
+    wire = bytearray(b"".join(map(device.send, sent)))
+    bit = data.draw(st.integers(0, 8 * len(wire) - 1))
+    wire[bit // 8] ^= 1 << bit % 8
+    stream = device.send(before) + bytes(wire) + device.send(after)
+    found = good(read(framing_of(device), chunked(stream, cuts)))
+
+    assert found[0] == before
+    assert (
+        found.count(after) >= 1 or bit // 8 >= len(wire) - 4
+    )  # its own delimiter was hit: the next is lost too
+    left = iter([before, *sent, after])
+    assert all(frame in left for frame in found)
+
+
+@every
+@each
+@given(content=contents, data=st.data())
+def test_a_frame_that_was_cut_short_is_never_a_frame(name: str, content: bytes, data: st.DataObject) -> None:
+    device = DEVICES[name]
+    wire = device.send(device.frame(content))
+    stream = wire[: data.draw(st.integers(0, len(wire) - 1))]
+    assume(not stream.endswith(b"##!"))
+
+    found = read(framing_of(device), [stream])
+
+    assert good(found) == []
+    assert sum(piece.size for piece in found if isinstance(piece, Damaged)) >= len(stream.strip(b"\xc0\x7e"))
+
+
+@sure
+@each
+@given(content=contents, data=st.data())
+def test_a_torn_frame_does_not_swallow_the_whole_one_behind_it(
+    name: str, content: bytes, data: st.DataObject
+) -> None:
+    device = DEVICES[name]
+    wire = device.send(device.frame(content))
+    torn = wire[: data.draw(st.integers(1, len(wire) - 2))]
+    end = device.noise(b"")  # what delimits has to come before the next frame can be told
+
+    assert good(read(framing_of(device), [torn + end + wire])) == [device.frame(content)]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, device in DEVICES.items() if name not in {"line", "delimiter"}]
+)
+@pytest.mark.parametrize(
+    "noise", [b"\xdb\x01\xc0", b"\x05\x01\x00", b"\x00", b"x\r\n", b"\x7d\x7e", b"\xaa\x55\xff"]
+)
+def test_a_flood_of_garbage_makes_few_dead_letters_that_tell_its_size(name: str, noise: bytes) -> None:
+    framing = framing_of(DEVICES[name])
+    stream = noise * (400_000 // len(noise))
+    found = read(framing, [stream[at : at + 16_384] for at in range(0, len(stream), 16_384)])
+
+    damaged = [piece for piece in found if isinstance(piece, Damaged)]
+    if len(good(found)) < 10:  # noise of one framing can be a device of another
+        assert len(damaged) < 25
+        assert sum(piece.size for piece in damaged) in {0, *range(len(stream) - 3, len(stream) + 1)}
+
+
+def test_pieces_of_garbage_grow_until_a_good_frame_comes() -> None:
+    framing = make_framing("slip")
+    bad = b"\xdb\x01\xc0"
+    sizes = [piece.size for piece in framing.push(bad * 1000) if isinstance(piece, Damaged)]
+    assert sizes[0] < 2 * common.FIRST_PIECE
+    assert sizes == sorted(sizes)
+
+    damaged, frame, again = [*framing.push(b"\xc0good\xc0" + bad), *framing.reset("over")]
     assert isinstance(damaged, Damaged)
-    assert (damaged.data, damaged.size) == (b"x" * KEPT, 10_000_000)
-    assert "65536 bytes" in damaged.reason
-    assert following == b"t=21"
+    assert frame == b"good"
+    assert again == Damaged(bad, damaged.reason, 3)
 
 
-def test_a_ten_megabyte_line_in_one_chunk_between_others_is_one_damaged_frame() -> None:
-    first, damaged, last = LineFraming().push(b"a\n" + b"x" * 10_000_000 + b"\nb\n")
+class Counting:
+    """A checksum that is never right, and counts the bytes it saw."""
 
-    assert (first, last) == (b"a", b"b")
-    assert isinstance(damaged, Damaged)
-    assert (len(damaged.data), damaged.size) == (KEPT, 10_000_000)
+    size = 2
+    finds = True
 
+    def __init__(self) -> None:
+        self.seen = 0
 
-def test_a_line_that_never_ends_is_seen_before_the_link_is_gone_and_takes_no_memory() -> None:
-    lines = LineFraming()
-    chunk = b"x" * 65_536
-    tracemalloc.start()
-    frames = [frame for _ in range(2 * UNENDING // len(chunk) + 1) for frame in lines.push(chunk)]
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert [(len(f.data), f.size) for f in frames if isinstance(f, Damaged)] == [
-        (KEPT, UNENDING),
-        (0, UNENDING),
-    ]
-    assert peak < 500_000
-    assert lines.reset("unplugged") == Damaged(b"", "unplugged", len(chunk))
-    assert lines.push(b"t=21\n") == [b"t=21"]
+    def strip(self, frame: bytes) -> bytes | None:
+        self.seen += len(frame)
+        return None
 
 
-def test_a_line_at_the_limit_is_a_frame_and_one_byte_more_is_not() -> None:
-    lines = LineFraming(max_frame=5)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "fixed", "length": 1000, "start": "aa"},
+        {"kind": "length-prefix", "width": 2, "start": "aa"},
+        {"kind": "start-end", "start": "aa", "end": "aa 55"},
+    ],
+)
+def test_a_stream_of_false_starts_costs_a_bounded_number_of_checks_for_each_byte(
+    spec: dict[str, object],
+) -> None:
+    check: Checksum = Counting()
+    framing = make_framing({**spec, "checksum": "crc16-modbus"}, max_frame=50_000)
+    assert isinstance(framing, Scanned)
+    framing._check = check
+    stream = (b"\xaa" * 5000 + b"\xaa\x55") * 60
 
-    assert lines.push(b"12345\n") == [b"12345"]
-    [damaged] = lines.push(b"123456\n")
-    assert isinstance(damaged, Damaged)
-    assert damaged.size == 6
+    for at in range(0, len(stream), 4096):
+        framing.push(stream[at : at + 4096])
 
-
-def test_a_partial_line_never_meets_the_bytes_of_the_next_link() -> None:
-    lines = LineFraming()
-    assert lines.push(b"t=21\nh=4") == [b"t=21"]
-
-    assert lines.reset("unplugged") == Damaged(b"h=4", "unplugged", 3)
-    assert lines.push(b"0\n") == [b"0"]
-    assert lines.reset("unplugged") is None
-
-
-def test_work_is_linear_in_the_bytes_of_a_line_that_comes_one_byte_at_a_time() -> None:
-    lines = LineFraming(max_frame=1_000_000)
-    for _ in range(1_000_000):  # a copy of the buffer for each of them would take minutes
-        lines.push(b"x")
-
-    assert lines.push(b"\n") == [b"x" * 1_000_000]
+    assert isinstance(check, Counting)
+    assert check.seen <= (TRIES + 1) * (len(stream) + 50_000)
 
 
-def test_a_megabyte_of_short_lines_is_cut_whole() -> None:
-    assert LineFraming().push(b"0123456789012345678\n" * 50_000) == [b"0123456789012345678"] * 50_000
-    assert LineFraming().push(b"012345678901234567\r\n" * 50_000) == [b"012345678901234567"] * 50_000
+def test_a_frame_that_a_false_start_holds_back_comes_out_when_the_line_falls_quiet() -> None:
+    framing = make_framing({"kind": "length-prefix", "start": "aa", "checksum": "sum8", "extra": 3})
+    frame = b"\xaa\x02hi"
+    wire = frame + bytes([sum(frame) & 255])
+
+    assert framing.push(b"\xaa\xf0" + wire) == []
+    assert framing.held
+    false, held = framing.reset("quiet")
+    assert (false, held) == (Damaged(b"\xaa\xf0", "quiet", 2), frame)
+
+
+def test_an_escape_byte_that_is_marked_itself_does_not_hide_the_end() -> None:
+    framing = make_framing(DEVICES["stx, escaped"].spec)
+
+    assert framing.push(b"\x02a\x1b\x1b\x03\x02\x1b\x1b\x1b\x03b\x03") == [b"a\x1b", b"\x1b\x03b"]
