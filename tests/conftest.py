@@ -4,6 +4,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+if not os.environ.get("CI"):  # there hypothesis has a profile of its own, which is as patient
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
 
 pytest_plugins = ["fixtures_kafka", "fixtures_mqtt"]
 

@@ -69,6 +69,7 @@ def _load(files: Files, name: str, quarantine: Quarantine) -> tuple[Segment, Hea
         at_the_end = found.end == len(data)
         if not (at_the_end and not data[found.start :].strip(b"\0")):
             quarantine.keep(name, found)
+            segment.give_up(found)
         if at_the_end:
             with contextlib.suppress(OSError):  # a read-only disk: `size` already says where it ends
                 files.truncate(name, found.start)

@@ -42,6 +42,7 @@ class Segment:
         self.first = self.last = self.floor = 0
         self.unread = Tally()
         self.oldest = 0
+        self._given_up: dict[int, int] = {}  # stretches by where they begin
 
     @property
     def touched(self) -> bool:
@@ -61,6 +62,10 @@ class Segment:
         self.size = end
         self.unread.add(summary.tally())
 
+    def give_up(self, damage: Damage) -> None:
+        """This stretch is quarantined: it is not read again, even if the disk should read it better next time."""
+        self._given_up[damage.start] = damage.end
+
     def pass_by(self, end: int, tally: Tally) -> None:
         """The frame that ends at `end` need not be read (again); `tally` of it was unread."""
         self.at = end
@@ -74,6 +79,7 @@ class Segment:
         Raises:
             OSError: the disk cannot read it.
         """
+        self.at = self._given_up.get(self.at, self.at)
         if by_block:
             rest = read_all(files, self.name, self.at, self.size)
             return next(scan(rest, 0, self.at), Damage(self.at, self.size, "missing"))

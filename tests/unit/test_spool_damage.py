@@ -17,6 +17,7 @@ from gateway.config import Spool as Settings
 from gateway.ledger import Ledger
 from gateway.spool import open_spool, trouble
 from gateway.spool.disk import Disk
+from gateway.spool.format import HEADER_SIZE
 from gateway.testing_fs import FaultFiles, failing, read_only
 
 
@@ -227,6 +228,20 @@ def test_a_disk_that_was_read_only_at_the_start_becomes_the_new_lineages_when_it
 
         assert again.spool.id == rig.spool.id
         assert await again.drain() == list(range(60))
+
+    scene(play)
+
+
+def test_what_the_disk_misread_once_stays_in_quarantine_though_it_reads_well_later() -> None:
+    async def play() -> None:
+        files = FaultFiles(filled())
+        files.flip("00000001.seg", HEADER_SIZE)
+        with capture_logs():
+            rig = Rig(files)
+        files.flip("00000001.seg", HEADER_SIZE)
+
+        assert await rig.drain() == list(range(10, 50))
+        assert rig.balanced
 
     scene(play)
 
