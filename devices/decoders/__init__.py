@@ -29,7 +29,7 @@ def make_decoder(spec: str | dict[str, Any], key: str = "decoder") -> Decode:
     """
     table = {"kind": spec} if isinstance(spec, str) else dict(spec)
     kind = table.pop("kind", None)
-    if kind not in DECODERS:
+    if not isinstance(kind, str) or kind not in DECODERS:
         raise SettingError(f"{key}.kind", f"{kind!r} is not a decoder; allowed: {', '.join(DECODERS)}")
     module = importlib.import_module(DECODERS[kind])
     settings = convert(table, module.Settings, key, ["kind"])

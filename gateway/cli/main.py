@@ -16,6 +16,7 @@ COMMANDS: Final = {
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
     "config": ("gateway.cli.config", "check a configuration file"),
+    "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 

@@ -14,6 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
 import kafka  # noqa: E402 - found through the line above, as all that follow
 import mosquitto  # noqa: E402
+from decoders import decoders  # noqa: E402
 from detector import detector  # noqa: E402
 from figures import save, say, show  # noqa: E402
 from gatewayd import Bench  # noqa: E402
@@ -29,6 +30,7 @@ MEASUREMENTS: Final = {
     "start-up": start_up,
     "status": status,
     "detector": detector,
+    "decoders": decoders,
 }
 
 BROKER: Final = """

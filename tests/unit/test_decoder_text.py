@@ -144,6 +144,7 @@ def test_csv_refuses_a_payload_with_one_bad_row_whole(payload: str | bytes, mess
         ({"kind": "json", "depth": 3}, "unknown key"),
         ({"kind": "scalar", "sensor": 3}, "sensor"),
         ("jason", "not a decoder"),
+        ({"kind": ["json"]}, "not a decoder"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(spec: str | dict[str, Any], message: str) -> None:
