@@ -91,6 +91,8 @@ class Members:
         self.naming = rules.naming()
         self._rules = rules
         self._describing = rules.describing()
+        self._value_key = rules.value
+        self._select = rules.select
         self._plain = not (rules.places or rules.device_path or rules.time_path)
 
     def readings(self, document: Any, origin: Origin, received: int) -> list[Reading]:
@@ -107,7 +109,7 @@ class Members:
             self._place(document, scope, made)
         else:
             self._found(document, scope, made)
-        return checked(self._rules.select(made) if self._rules.select else made)
+        return checked(self._select(made) if self._select else made)
 
     def _place(self, value: Any, scope: _Scope, made: list[Reading]) -> None:
         """A payload, or a part of it that is read as if it were one."""
@@ -166,7 +168,7 @@ class Members:
         if not self._describing.isdisjoint(members):
             members, scope = self._described(members, scope)
         path, device, time, source = scope.path, scope.device, scope.time, scope.origin.source
-        value_key = self._rules.value
+        value_key = self._value_key
         for key, value in members.items():
             kind = type(value)
             name = key if not path else path if key == value_key else f"{path}.{key}"  # as _name(), in place
@@ -180,7 +182,7 @@ class Members:
                 made.append(Reading(device, name, value, time, source, scope.received, unit))
 
     def _name(self, path: str, key: str) -> str:
-        return key if not path else path if key == self._rules.value else f"{path}.{key}"
+        return key if not path else path if key == self._value_key else f"{path}.{key}"
 
     def _described(self, members: dict[str, Any], scope: _Scope) -> tuple[dict[str, Any], _Scope]:
         """The members that are values, and what the others say about them."""

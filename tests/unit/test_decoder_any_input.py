@@ -22,7 +22,21 @@ EVERY: dict[str, Decode] = {
     "csv": make_decoder({"kind": "csv", "columns": ["time", "device", "t", "", "state"]}),
     "csv by row": make_decoder({"kind": "csv", "columns": ["sensor", "value", "unit"], "delimiter": ";"}),
     "csv of one column": make_decoder({"kind": "csv", "columns": ["t"], "delimiter": "\t"}),
+    "csv with a header": make_decoder({"kind": "csv", "header": "t", "columns": ["h", "device"]}),
     "scalar": make_decoder({"kind": "scalar", "sensor": "t", "unit": "K"}),
+    "regex": make_decoder({"kind": "regex", "pattern": r"(?P<t>[^,;]*)[,;=](?P<device>\w*)(?P<rest>.*)"}),
+    "binary": make_decoder(
+        {"kind": "binary", "fields": [{"type": "u8", "name": "t"}, {"type": "f32", "name": "h"}]}
+    ),
+    "json of places": make_decoder(
+        {
+            "kind": "json",
+            "paths": ["t.*", "a.*.value"],
+            "device_key": "device.name",
+            "time_zone": "UTC",
+            "exclude": ["?"],
+        }
+    ),
     "template": template.decoder(template.Settings()),
 }
 
