@@ -25,6 +25,10 @@ class Quality(enum.IntFlag):
     """The MQTT broker sent this message before and had no acknowledgement: it may be in Kafka already."""
     RETAINED = 4
     """The MQTT broker kept this message: the value is of some earlier time."""
+    CLOCK_UNSET = 8
+    """The gateway's clock was not known to be right, so neither is the time of receipt."""
+    CLOCK_CORRECTED = 16
+    """The gateway's clock was set after this was received, and the times were corrected before it was sent."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -126,6 +126,17 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     silent_after: Seconds = 60.0
 
 
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[clock]`.
+
+    Attributes:
+        trusted: something other than NTP keeps the clock of this machine right (its own battery, a hypervisor, PTP), so
+            it is never doubted. Otherwise readings are marked until the machine says that its clock is synchronised.
+    """
+
+    trusted: bool = False
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[log]`: what is written where.
 
@@ -167,6 +178,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spool: Spool = Spool()
     control: Control = Control()
     health: Health = Health()
+    clock: Clock = Clock()
     log: Log = Log()
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from gateway import lifecycle, log
+from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
@@ -45,7 +46,9 @@ the daemon. An attempt at Kafka ends after at most three questions of ten second
 class Daemon:
     """All parts of one gateway. Made inside the event loop that runs it."""
 
-    def __init__(self, config: GatewayConfig, specs: Sequence[SourceSpec], gateway: str) -> None:
+    def __init__(
+        self, config: GatewayConfig, specs: Sequence[SourceSpec], gateway: str, clock: Clock
+    ) -> None:
         """`gateway` is this gateway's id.
 
         Raises:
@@ -54,10 +57,10 @@ class Daemon:
         ledger = Ledger()
         self._gateway = gateway
         self._spool = open_spool(state_dir(config.gateway) / "spool", config.spool, ledger)
-        self._ingest = Ingest(specs, self._spool, ledger, config.ingest, gateway)
+        self._ingest = Ingest(specs, self._spool, ledger, config.ingest, gateway, clock=clock)
         self._sink = _sink(config, gateway)
-        self._forward = Forward(self._spool, self._sink, ledger, config, gateway)
-        self._status = Status(config, gateway, ledger, self._ingest, self._spool)
+        self._forward = Forward(self._spool, self._sink, ledger, config, gateway, clock=clock)
+        self._status = Status(config, gateway, ledger, self._ingest, self._spool, clock=clock)
         self._control = ControlServer(
             daemon_socket(config.control.socket),
             {"ping": lambda _: {}, "status": lambda _: self._status.report(self._forward, self._sink)},
@@ -150,7 +153,7 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     gateway = gateway_id(config.gateway)
     specs = open_sources(config, path, gateway)
     async with lifecycle.stop_on_signals() as stop:
-        await Daemon(config, specs, gateway).run(stop)
+        await Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted)).run(stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

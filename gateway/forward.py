@@ -5,28 +5,21 @@ Nothing is sent before Kafka has said how far it is; what it has is taken off th
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
+from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
 from gateway.ledger import Ledger
 from gateway.position import Position
+from gateway.records import Records
 from gateway.spool import Batch, Spool
-from gateway.wire import (
-    VERSION,
-    DeadLetter,
-    decode_dead_letter,
-    decode_reading,
-    encode_dead_letter,
-    encode_reading,
-    text_of,
-)
+from gateway.wire import decode_dead_letter, decode_reading
 
 _log = structlog.get_logger()
 
@@ -65,14 +58,16 @@ class Forward:
         unclean_stops: how often a run of this gateway ended without its last word; None until Kafka has told.
     """
 
-    def __init__(self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str) -> None:
+    def __init__(
+        self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str, *, clock: Clock
+    ) -> None:
         """`gateway` is the id that goes into every record."""
+        self._records = Records(config, gateway, clock)
         self._spool = spool
         self._sink = sink
         self._ledger = ledger
         self._kafka = config.kafka
         self._gateway = gateway
-        self._key_prefix = "" if config.gateway.device_names == "global" else f"{gateway}/"
         self._attempt_done: Callable[[], None] = lambda: None
         # Made once: making it costs more than a round that succeeds at once.
         self._retried = AsyncRetrying(
@@ -148,13 +143,12 @@ class Forward:
         If it turns out that only Kafka knows whether it has them, it is asked, and what it has is taken off.
         """
         this = self._on_its_way = _Round(batches)
-        records = [record for batch in batches for record in self._encode(batch)]
+        records = [record for batch in batches for record in self._records.of(batch, self._spool.id)]
 
         async def attempt() -> None:
             nonlocal records
             sent = await self._sink.send(records, self._position(this), self._attempt_done)
-            letters = [self._in_its_place(this, *refusal) for refusal in sent.refused]
-            records = [*sent.pending, *(self._letter_record(letter) for letter in letters if letter)]
+            records = [*sent.pending, *self._in_their_place(this, sent.refused)]
             if sent.pending and not sent.refused:
                 raise _PendingError(sent.trouble)
 
@@ -166,10 +160,19 @@ class Forward:
         else:
             self._settle(this)
 
+    def _in_their_place(self, this: _Round, refused: Sequence[tuple[Record, str]]) -> Iterator[Record]:
+        """The dead letters to be sent instead of refused records, which are noted."""
+        for record, reason in refused:
+            letter = self._records.instead_of(record, reason)
+            if letter is None or not self._records.is_letter(record):
+                this.refused.append((record, reason))
+            if letter is not None:
+                yield self._records.of_letter(letter)
+
     def _settle(self, done: _Round) -> None:
         """Kafka has this round: the readings, or the dead letters in the place of those that it refused."""
         for record, reason in done.refused:
-            if record.topic == self._kafka.dead_letters_topic:
+            if self._records.is_letter(record):
                 source = decode_dead_letter(record.value).source
                 self._ledger.source(source).dead_letters_dropped += 1
                 _log.error("dead letter refused by kafka", source=source, reason=reason)
@@ -217,7 +220,7 @@ class Forward:
             )
         if found.spool != spool.id:
             return
-        if found.run not in spool.known_runs:
+        if not spool.knows(found.run, found.epoch):
             await spool.begin_lineage(
                 "Kafka's position is of a run that this spool does not know: it is an old copy"
             )
@@ -251,50 +254,12 @@ class Forward:
             for source, count in batch.counts.items():
                 totals[source].delivered += count
         for record, _ in this.refused if this is not None else ():
-            if record.topic == self._kafka.dead_letters_topic:
+            if self._records.is_letter(record):
                 totals[decode_dead_letter(record.value).source].dead_letters_dropped += 1
             else:
                 source = decode_reading(record.value).source
                 totals[source].delivered -= 1
                 totals[source].refused += 1
         last = this.last if this is not None else self._spool.position
-        return Position(self._spool.id, self._spool.run_id, last, self.unclean_stops or 0, ended, totals)
-
-    def _encode(self, batch: Batch) -> list[Record]:
-        topic, prefix = self._kafka.readings_topic, self._key_prefix
-        gateway, spool = self._gateway, self._spool.id
-        records = [
-            Record(topic, (prefix + r.device).encode(), encode_reading(r, gateway, spool, seq))
-            for seq, r in enumerate(batch.readings, batch.first)
-        ]
-        records += [self._letter_record(letter) for letter in batch.letters]
-        return records
-
-    def _letter_record(self, letter: DeadLetter) -> Record:
-        return Record(self._kafka.dead_letters_topic, letter.source.encode(), encode_dead_letter(letter))
-
-    def _in_its_place(self, this: _Round, record: Record, reason: str) -> DeadLetter | None:
-        """The dead letter to be sent in the place of a refused record, whose refusal it notes; None if there is none.
-
-        A letter is larger than what it holds: one that is refused in its turn is sent again with the beginning only.
-        """
-        if record.topic == self._kafka.dead_letters_topic:
-            letter = decode_dead_letter(record.value)
-            beginning = letter.payload[: len(letter.payload) // 4]
-            if beginning and len(letter.payload) == letter.size:
-                return msgspec.structs.replace(letter, payload=beginning, text="")
-            this.refused.append((record, reason))
-            return None
-        this.refused.append((record, reason))
-        reading = decode_reading(record.value)
-        return DeadLetter(
-            VERSION,
-            self._gateway,
-            reading.source,
-            record.topic,
-            f"refused by Kafka: {reason}",
-            reading.received,
-            len(record.value),
-            record.value,
-            text_of(record.value),
-        )
+        spool = self._spool
+        return Position(spool.id, spool.run_id, spool.epoch, last, self.unclean_stops or 0, ended, totals)

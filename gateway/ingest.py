@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from devices.source import Source
+from gateway.clock import Clock
 from gateway.config import Ingest as IngestSettings
 from gateway.feed import Feed
 from gateway.intake import SourceIntake
@@ -34,10 +35,14 @@ class Ingest:
         ledger: Ledger,
         settings: IngestSettings,
         gateway: str,
+        *,
+        clock: Clock,
     ) -> None:
+        """`gateway` is the id for dead letters."""
         self._spool = spool
         self._settings = settings
-        self._batch = Batch()
+        self._clock = clock
+        self._batch = Batch(clock.mark())
         self._timer: asyncio.Handle | None = None
         self._hurried = False
         self.feeds: list[Feed] = []
@@ -46,12 +51,14 @@ class Ingest:
         for spec in specs:
             feed = Feed(spec.source, spec.stand_in, spec.stand_in_after)
             totals = ledger.source(spec.source.name)
-            intake = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room)
+            intake = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room, now=clock.now)
             intake.allow(spec.devices)
             intake.on_connected = feed.connected
             self.feeds.append(feed)
             self.intakes.append(intake)
-            stand_in = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room)
+            stand_in = SourceIntake(
+                spec.source, gateway, totals, self._filling, spool.has_room, now=clock.now
+            )
             self._stand_in_intakes.append(stand_in)
 
     async def run(self, worker_done: Callable[[], None]) -> None:
@@ -61,6 +68,8 @@ class Ingest:
                 group.create_task(feed.run(intake, stand_in), name=f"source {feed.source.name}")
             while True:
                 worker_done()
+                if self._clock.adopt():
+                    self.flush()
                 await asyncio.sleep(1)
 
     def in_batch(self) -> dict[str, int]:
@@ -73,7 +82,7 @@ class Ingest:
             self._timer.cancel()
             self._timer = None
         self._hurried = False
-        batch, self._batch = self._batch, Batch()
+        batch, self._batch = self._batch, Batch(self._clock.mark())
         if batch or batch.waiting:
             self._spool.append(batch)
 

@@ -39,12 +39,15 @@ class SourceIntake:
         ledger: SourceLedger,
         batch: Callable[[Source, Any], Batch],
         ready: Callable[[], bool],
+        *,
+        now: Callable[[], int],
     ) -> None:
         """`batch(source, receipt)` gives the batch that takes the next payload; `gateway` is the id for dead letters.
 
-        `ready()` says whether there is room for more.
+        `ready()` says whether there is room for more; `now()` is the time of receipt.
         """
         self.ready = ready
+        self._now = now
         self._source = source
         self._gateway = gateway
         self._ledger = ledger
@@ -64,7 +67,7 @@ class SourceIntake:
     ) -> None:
         """See devices.source.Intake."""
         try:
-            readings = origin.decode(data, origin, time.time_ns())
+            readings = origin.decode(data, origin, self._now())
         except DecodeError as error:
             self.reject(data, origin, str(error), len(data), receipt)
             return
@@ -111,7 +114,7 @@ class SourceIntake:
                 origin.source,
                 origin.place,
                 reason,
-                time.time_ns(),
+                self._now(),
                 size,
                 kept,
                 text_of(kept),

@@ -7,7 +7,6 @@ What waits (`spooled` on disk, `in_memory`) is counted where it waits, not here:
 reading that got lost between two places shows.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,13 +35,20 @@ class SourceLedger(msgspec.Struct):
 
     def __add__(self, other: "SourceLedger") -> "SourceLedger":
         """The totals of both together."""
-        sums = {
-            name: getattr(self, name) + getattr(other, name)
-            for name in self.__struct_fields__
-            if name != "dropped"
-        }
-        dropped = dict(Counter(self.dropped) + Counter(other.dropped))
-        return SourceLedger(**sums, dropped=dropped)
+        dropped = dict(self.dropped)
+        for reason, count in other.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        return SourceLedger(  # written out, as it is done for each source and round
+            self.received + other.received,
+            self.decoded + other.decoded,
+            self.ignored + other.ignored,
+            self.dead_lettered + other.dead_lettered,
+            self.made + other.made,
+            self.delivered + other.delivered,
+            self.refused + other.refused,
+            dropped,
+            self.dead_letters_dropped + other.dead_letters_dropped,
+        )
 
 
 class Ledger:

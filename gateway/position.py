@@ -25,6 +25,7 @@ class Position(msgspec.Struct, frozen=True):
     Attributes:
         spool: id of the spool whose sequences count here.
         run: id of the run of the daemon that committed it.
+        epoch: of that run.
         last: everything up to this sequence is in Kafka.
         unclean_stops: how often a run before this one ended without its last word.
         ended: whether this is the last word of its run.
@@ -33,6 +34,7 @@ class Position(msgspec.Struct, frozen=True):
 
     spool: str
     run: str
+    epoch: int
     last: int
     unclean_stops: int
     ended: bool
@@ -46,30 +48,32 @@ class Position(msgspec.Struct, frozen=True):
         while True:
             shown = {**totals, OTHERS: _pack(others)} if others != SourceLedger() else totals
             text = _ENCODER.encode(
-                [VERSION, self.spool, self.run, self.unclean_stops, self.ended, shown]
+                [VERSION, self.spool, self.run, self.epoch, self.unclean_stops, self.ended, shown]
             ).decode()
-            if len(text.encode()) <= METADATA_LIMIT or not by_size:
+            over = len(text.encode()) - METADATA_LIMIT
+            if over <= 0 or not by_size:
                 return text
-            smallest = by_size.pop()
-            del totals[smallest]
-            others = others + self.ledger[smallest]
+            while over > 0 and by_size:
+                smallest = by_size.pop()
+                over -= len(_ENCODER.encode({smallest: totals.pop(smallest)}))
+                others = others + self.ledger[smallest]
 
 
 def position_of(last: int, metadata: str) -> Position | None:
     """The position that Kafka holds; None if its text is none of ours."""
     try:
-        version, spool, run, unclean_stops, ended, packed = _DECODER.decode(metadata)
+        version, spool, run, epoch, unclean_stops, ended, packed = _DECODER.decode(metadata)
         if version != VERSION:
             return None
         totals = {name: _unpack(one) for name, one in packed.items()}
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return None
-    return Position(spool, run, last, unclean_stops, ended, totals)
+    return Position(spool, run, epoch, last, unclean_stops, ended, totals)
 
 
 _Packed = tuple[int, int, int, int, int, int, int, dict[str, int]]
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(tuple[int, str, str, int, bool, dict[str, _Packed]])
+_DECODER = msgspec.json.Decoder(tuple[int, str, str, int, int, bool, dict[str, _Packed]])
 
 
 def _pack(one: SourceLedger) -> _Packed:

@@ -8,9 +8,11 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.feed import Feed
 from gateway.forward import Forward
+from gateway.identity import state_dir
 from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import Sink
@@ -38,15 +40,23 @@ class Status:
     """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread."""
 
     def __init__(
-        self, config: GatewayConfig, gateway: str, ledger: Ledger, ingest: Ingest, spool: Spool
+        self,
+        config: GatewayConfig,
+        gateway: str,
+        ledger: Ledger,
+        ingest: Ingest,
+        spool: Spool,
+        *,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._config = config
         self._gateway = gateway
         self._ledger = ledger
         self._ingest = ingest
         self._spool = spool
         self._started = time.monotonic()
-        self._started_at = time.time_ns()
+        self._started_at = clock.now()
         self._samples: deque[tuple[float, dict[str, tuple[int, int]]]] = deque(maxlen=WINDOW + 1)
         self._dropped = 0
         self._dropped_said = 0
@@ -90,6 +100,7 @@ class Status:
             "sources": sources,
             "spool": spool,
             "kafka": kafka,
+            "clock": {"synchronised": self._clock.synchronised},
             "ledger": ledger,
         }
 
@@ -127,17 +138,22 @@ class Status:
             each = depth.disk_size / on_disk if on_disk > ENOUGH else DISK_BYTES
             room = max(0, depth.disk_capacity - depth.disk_size)
         return {
+            "id": self._spool.id,
+            "epoch": self._spool.epoch,
+            "folder": str((state_dir(self._config.gateway) / "spool").absolute()),
             "readings": depth.readings,
             "on_disk": on_disk,
             "dead_letters": depth.letters,
+            "dead_letters_on_disk": depth.letters_spooled,
             "bytes": depth.disk_size,
             "capacity_bytes": depth.disk_capacity,
             "memory_bytes": depth.memory_size,
             "memory_capacity_bytes": depth.memory_capacity,
             "segments": depth.segments,
             "quarantined": depth.quarantined,
+            "quarantine_copies": depth.copies,
             "trouble": depth.trouble,
-            "oldest_age_s": round((time.time_ns() - depth.oldest) / 1e9, 1) if depth.oldest else None,
+            "oldest_age_s": round((self._clock.now() - depth.oldest) / 1e9, 1) if depth.oldest else None,
             "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,
             "when_full": self._config.spool.when_full,
         }
@@ -192,6 +208,11 @@ class Status:
         elif kafka["reachable"] is None:
             amiss.append("Kafka has not answered yet")
         amiss += _judge_disk(spool)
+        if not self._clock.synchronised:
+            amiss.append(
+                "the clock is not synchronised, so readings are marked clock_unset; set it up (timedatectl), or say "
+                "trusted = true in [clock] if something other than NTP keeps it right"
+            )
         if dropping:
             down.append("readings were dropped in the last minute; the ledger says why")
         if not ledger["balanced"]:

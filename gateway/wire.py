@@ -55,6 +55,20 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     flags: tuple[str, ...] = ()
 
 
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """What tells a record of the readings topic from all others, and whose it is: the few keys that counting needs.
+
+    Attributes: as of Reading.
+    """
+
+    v: int
+    gateway: str
+    spool: str
+    seq: Sequence
+    device: str
+    flags: tuple[str, ...] = ()
+
+
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A payload no decoder could read, or a record that Kafka refuses for good.
 
@@ -68,6 +82,8 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
         size: how many bytes it had; larger than the payload if only its beginning was kept.
         payload: its bytes (the beginning of them), in base64.
         text: the same bytes for the eye, if they are UTF-8.
+        spool, seq: its place in the spool, numbered with the readings; that of the reading if Kafka refused one. Known
+            only once it is sent.
     """
 
     v: int
@@ -79,6 +95,8 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     size: int
     payload: bytes
     text: str = ""
+    spool: str = ""
+    seq: Sequence = 0
 
 
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -123,10 +141,11 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
 
 
-T = TypeVar("T", Reading, Anomaly, DeadLetter)
+T = TypeVar("T", Reading, Identity, Anomaly, DeadLetter)
 
 _ENCODER = msgspec.json.Encoder()
 _READING = msgspec.json.Decoder(Reading)
+_IDENTITY = msgspec.json.Decoder(Identity)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
 _DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
 _FLAGS = [
@@ -173,6 +192,15 @@ def decode_reading(data: bytes) -> Reading:
     return _decode(_READING, data)
 
 
+def decode_identity(data: bytes) -> Identity:
+    """Which reading a record of the readings topic is, without looking at its value.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    return _decode(_IDENTITY, data)
+
+
 def decode_anomaly(data: bytes) -> Anomaly:
     """The anomaly in a record of the anomalies topic.
 
@@ -194,7 +222,7 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
 def _decode(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
     try:
         record = decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a record of this topic: {error}") from None
     if record.v != VERSION:
         raise WireError(f"version {record.v} of the record format; this program knows version {VERSION}")

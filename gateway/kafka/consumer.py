@@ -121,7 +121,7 @@ class ReadingsConsumer:
     def _read(self, message: Message) -> Arrival | None:
         if (error := message.error()) is not None:
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client gives it no public name
-                self._complain("kafka cannot be read", problem=_explain(error))
+                self._complain("kafka cannot be read", problem=explain_reading(error))
             return None
         key, value = message.key(), message.value() or b""
         problem = f"larger than {RECORD_LIMIT} bytes"
@@ -153,7 +153,7 @@ class ReadingsConsumer:
             if problem is None:
                 self._committed[partition.partition] = partition.offset
             else:
-                self._complain("position not committed; will try again", problem=_explain(problem))
+                self._complain("position not committed; will try again", problem=explain_reading(problem))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Partitions go to another member, or back at the end: it shall begin where we stopped."""
@@ -174,7 +174,7 @@ class ReadingsConsumer:
 
     def _give_up_consumer(self, error: KafkaException) -> None:
         """The next poll makes a new one."""
-        self._complain("kafka consumer rebuilt", problem=_explain(error.args[0]))
+        self._complain("kafka consumer rebuilt", problem=explain_reading(error.args[0]))
         self._close()
         for positions in (self._polled, self._done, self._committed):
             positions.clear()
@@ -193,7 +193,8 @@ class ReadingsConsumer:
             _log.warning(event, topic=self._topic, **fields)
 
 
-def _explain(error: KafkaError) -> str:
+def explain_reading(error: KafkaError) -> str:
+    """As client.explain, for who reads."""
     remedies = {
         KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
         KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as this consumer group",

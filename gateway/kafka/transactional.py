@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from gateway.config import Kafka
-from gateway.kafka.client import KafkaUnavailableError, Record, explain, properties
+from gateway.kafka.client import KafkaUnavailableError, Record, cursor_group, explain, properties
 from gateway.kafka.outcomes import Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally, explain_exception
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
@@ -53,7 +53,7 @@ class TransactionalSink:
             name,
             {"transactional.id": name, "transaction.timeout.ms": round(1000 * TRANSACTION_TIMEOUT)},
         )
-        self._group = f"gateway-cursor-{gateway}"
+        self._group = cursor_group(gateway)
         self._group_metadata: Any = None
         self._sending = asyncio.Lock()
         self._fresh = True

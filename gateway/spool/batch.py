@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from devices.reading import Reading
 from devices.source import Source
+from gateway.clock import Unset
 from gateway.wire import DeadLetter
 
 READING_BYTES: Final = 340
@@ -55,6 +56,7 @@ class Batch:
         letter_size: the same for the letters.
         first, last: sequences of its first and last item in the spool; 0 until the spool took it.
         since: when the spool took it, in seconds of the monotonic clock.
+        unset: how it was given its times, if the clock was not known to be right.
     """
 
     __slots__ = (
@@ -67,9 +69,11 @@ class Batch:
         "readings",
         "since",
         "size",
+        "unset",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, unset: Unset | None = None) -> None:
+        self.unset = unset
         self.readings: list[Reading] = []
         self.letters: list[DeadLetter] = []
         self.counts: dict[str, int] = defaultdict(int)
@@ -80,9 +84,11 @@ class Batch:
         self._receipts: dict[Source, list[Any]] = {}
 
     @classmethod
-    def restored(cls, first: int, readings: list[Reading], letters: Sequence[DeadLetter]) -> Self:
+    def restored(
+        cls, first: int, readings: list[Reading], letters: Sequence[DeadLetter], unset: Unset | None
+    ) -> Self:
         """The batch as it was, without receipts: it was safe before it was forgotten."""
-        batch = cls()
+        batch = cls(unset)
         batch.readings = readings
         batch.counts = Counter(reading.source for reading in readings)
         batch.size = _size_of(readings)
@@ -106,7 +112,7 @@ class Batch:
             return self
         done = position - self.first + 1
         letters = self.letters[max(0, done - len(self.readings)) :]
-        return Batch.restored(max(self.first, position + 1), self.readings[done:], letters)
+        return Batch.restored(max(self.first, position + 1), self.readings[done:], letters, self.unset)
 
     def tally(self) -> Tally:
         """How much is in it."""

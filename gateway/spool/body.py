@@ -43,6 +43,7 @@ class Body:
         ahead: the oldest batches on disk, read already, until Kafka has them.
         unread: what is on disk behind them.
         more: whether there is anything.
+        size: bytes on disk, as of the last work there: asked for every payload, so it is not summed each time.
         trouble: what the disk does not do.
         busy: held while the thread works.
     """
@@ -52,6 +53,7 @@ class Body:
         self.ahead: deque[Batch] = deque()
         self.unread = disk.unread
         self.more = disk.more
+        self.size = disk.size
         self.trouble = Trouble(disk.trouble)
         self.busy = asyncio.Lock()
         self._ledger = ledger
@@ -93,11 +95,11 @@ class Body:
             count += 1
         return count
 
-    async def store(self, batches: list[Batch], keep: int) -> bool:
-        """Write `batches` in one commit; whether they are durable now. For who holds `busy`, and is not disturbed."""
+    async def store(self, batches: list[Batch], keep: int, position: int) -> bool:
+        """Write `batches` in one commit; whether they are durable now. What lies behind `position` may go for it. For who holds `busy`, and is not disturbed."""
         kept = -1
         with self.trouble.watched():
-            kept = await self._in_thread(lambda: self.disk.append(batches, keep))
+            kept = await self._in_thread(lambda: self.disk.append(batches, keep, position))
         self._written_at = time.monotonic()
         if kept >= 0:
             self.ahead.extend(batches[:kept])
@@ -140,12 +142,11 @@ class Body:
 
     async def tidy(self, position: int, committed_at: float) -> None:
         """Delete what is delivered; save the position when there is nothing else to do; look after trouble."""
-        if self.trouble.pausing:
-            return
         now, disk = time.monotonic(), self.disk
         quiet = now - self._written_at > IDLE
         if self.trouble.text:
-            await self.write(disk.probe)
+            if not self.trouble.pausing:
+                await self.write(lambda: disk.mend(position))
         elif disk.is_behind(position, all_of_it=quiet):
             await self.write(lambda: disk.retire(position, all_of_it=quiet))
         elif disk.segments and position > disk.position and now - committed_at > IDLE:
@@ -169,7 +170,10 @@ class Body:
         self._thread.shutdown()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self.size = self.disk.size
 
     def _ahead_size(self) -> int:
         return sum(batch.size + batch.letter_size for batch in self.ahead)

@@ -7,7 +7,7 @@ class Depth(msgspec.Struct, frozen=True):
     """How full the spool is.
 
     Attributes:
-        readings, letters: how many it holds, in memory and on disk.
+        readings, letters: how many it holds, in memory and on disk; letters_spooled: how many letters are on disk.
         in_memory: readings by source that are in memory only.
         spooled: readings by source that are on disk.
         memory_size, memory_capacity: bytes that the former take, by estimate, and may take.
@@ -15,11 +15,13 @@ class Depth(msgspec.Struct, frozen=True):
         segments: files on disk.
         oldest: receipt time of its oldest reading in nanoseconds since 1970 UTC; 0 if it holds none.
         quarantined: damaged stretches found since the start.
+        copies: how many of these, and of starts before, are kept to be looked at.
         trouble: what the disk does not do, with what happens meanwhile; empty if all is well.
     """
 
     readings: int
     letters: int
+    letters_spooled: int
     in_memory: dict[str, int]
     spooled: dict[str, int]
     memory_size: int
@@ -29,4 +31,5 @@ class Depth(msgspec.Struct, frozen=True):
     segments: int
     oldest: int
     quarantined: int
+    copies: int
     trouble: str

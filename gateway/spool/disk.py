@@ -37,6 +37,7 @@ class Disk:
         id: of the spool; new when the lineage begins anew.
         run: id of this start.
         epoch: of this start; sequences begin at `(epoch << 40) + 1`.
+        runs, forgotten: see State.
         position: where reading begins: everything up to this sequence is in Kafka, as far as was saved.
         trouble: why the start could not be made durable; empty if it was.
         quarantine: what was damaged.
@@ -62,6 +63,7 @@ class Disk:
         self.id, self.position = found.state.spool, found.state.position
         self.epoch = found.state.epoch + 1
         self.runs = (*found.state.runs, self.run)[-RUNS_KEPT:]
+        self.forgotten = max(found.state.forgotten, self.epoch + 1 - RUNS_KEPT)
         self.trouble = ""
         self._founded = False
         try:
@@ -102,11 +104,11 @@ class Disk:
         gone, self._gone = self._gone, []
         return gone
 
-    def append(self, batches: Sequence[Batch], keep: int) -> int:
+    def append(self, batches: Sequence[Batch], keep: int, position: int) -> int:
         """Write numbered batches in one commit; all are durable on return.
 
         If all that was here before has been read, about the first `keep` of them count as read too, as the caller
-        keeps them in memory; returns how many do (whole frames).
+        keeps them in memory; returns how many do (whole frames). Where room is short, segments behind `position` go first.
 
         Raises:
             DiskFullError: the bound is reached.
@@ -119,6 +121,8 @@ class Disk:
         data = b"".join(frame for _, frame in frames)
         if self._writer.segment and self._writer.segment.size >= self._segment_bytes:
             self._writer.seal()
+        if self.size + len(data) > self._capacity:
+            self.retire(position, all_of_it=False)
         self._make_room(len(data))
         if not self._founded:
             self.save(self.position)
@@ -187,7 +191,7 @@ class Disk:
         Raises:
             OSError: the disk refuses.
         """
-        state = State(self.id, self.epoch, max(position, self.position), self.runs)
+        state = State(self.id, self.epoch, max(position, self.position), self.runs, self.forgotten)
         if not self._founded:
             # Twice, so that damage to one slot cannot bring an older epoch or spool id back.
             self._cursor.save(state)
@@ -208,12 +212,13 @@ class Disk:
         self._writer.seal()
         self.save(self.position)
 
-    def probe(self) -> None:
-        """Find out whether the disk takes writes; leaves nothing behind.
+    def mend(self, position: int) -> None:
+        """Delete what lies behind `position`, as it may be what fills the disk, and find out whether it takes writes.
 
         Raises:
             OSError: it does not.
         """
+        self.retire(position, all_of_it=True)
         file = self._files.open(PROBE)
         try:
             file.write(bytes(65_536), 0)

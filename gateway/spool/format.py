@@ -10,6 +10,7 @@ import msgspec
 import zstandard
 
 from devices.reading import Reading
+from gateway.clock import Unset
 from gateway.spool.batch import Batch, Tally
 from gateway.wire import DeadLetter
 
@@ -57,13 +58,15 @@ class State(msgspec.Struct, frozen=True):
         spool: id of the spool.
         epoch: of the last start that numbered anything.
         position: everything up to this sequence is in Kafka.
-        runs: ids of the starts since a position was saved, the newest last.
+        runs: ids of the last starts, the newest last.
+        forgotten: starts with an epoch below this one are not among them.
     """
 
     spool: str
     epoch: int
     position: int
     runs: tuple[str, ...]
+    forgotten: int
 
 
 class Summary(msgspec.Struct, frozen=True, array_like=True):
@@ -107,7 +110,7 @@ class Damage(NamedTuple):
 
 _State: Final = msgspec.msgpack.Decoder(State)
 _Summary: Final = msgspec.msgpack.Decoder(Summary)
-_Body: Final = msgspec.msgpack.Decoder(list[tuple[int, list[Reading], list[DeadLetter]]])
+_Body: Final = msgspec.msgpack.Decoder(list[tuple[int, list[Reading], list[DeadLetter], Unset | None]])
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -157,7 +160,7 @@ def encode_frame(batches: Sequence[Batch]) -> tuple[Summary, bytes]:
         tally.letter_size,
     )
     head = _encode(summary)
-    body = zstandard.compress(_encode([(b.first, b.readings, b.letters) for b in batches]), 3)
+    body = zstandard.compress(_encode([(b.first, b.readings, b.letters, b.unset) for b in batches]), 3)
     bare = _FRAME.pack(FRAME_MAGIC, 0, len(head), len(body)) + head + body
     crc = zlib.crc32(memoryview(bare)[CRC_FROM:])
     return summary, bare[:4] + crc.to_bytes(4) + bare[CRC_FROM:]
@@ -220,7 +223,7 @@ def decode_body(body: bytes) -> list[Batch]:
         parts = _Body.decode(zstandard.decompress(body))
     except (zstandard.ZstdError, msgspec.MsgspecError) as error:
         raise ValueError(f"no body of a frame: {error}") from None
-    return [Batch.restored(first, readings, letters) for first, readings, letters in parts]
+    return [Batch.restored(*part) for part in parts]
 
 
 def encode_slot(generation: int, state: State) -> bytes:

@@ -136,7 +136,12 @@ class LocalFiles:
     def sync_dir(self) -> None:
         """See Files."""
         for folder in (self._folder, self._folder / QUARANTINE):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if folder == self._folder:
+                    raise
+                continue  # somebody tidied the quarantine away, which harms nothing
             try:
                 os.fsync(descriptor)
             finally:

@@ -31,6 +31,11 @@ class Quarantine:
                 with suppress(OSError):
                     self._note(name, files.size(name))
 
+    @property
+    def copies(self) -> int:
+        """How many side files there are, those of earlier starts included."""
+        return len(self._sizes)
+
     def keep(self, segment: str, damage: Damage) -> None:
         """Count it, say it, and copy its bytes, as far as the disk allows; only once."""
         if (segment, damage.start) in self._known:

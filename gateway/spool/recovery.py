@@ -81,10 +81,10 @@ def _guess(loaded: list[tuple[Segment, Header | None]]) -> State:
     if not headers:
         if loaded:
             _log.error("spool cursor lost", remedy="a new spool id begins; all that is on disk is sent")
-        return State(secrets.token_hex(8), _epoch(loaded), 0, ())
+        return State(secrets.token_hex(8), _epoch(loaded), 0, (), 0)
     _log.error("spool cursor lost", remedy="what is on disk is sent as far as Kafka's own position allows")
     runs = tuple(dict.fromkeys(header.run for header in headers))
-    return State(headers[-1].spool, _epoch(loaded), 0, runs)
+    return State(headers[-1].spool, _epoch(loaded), 0, runs, _epoch(loaded))
 
 
 def _epoch(loaded: list[tuple[Segment, Header | None]]) -> int:

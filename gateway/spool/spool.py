@@ -66,20 +66,26 @@ class Spool:
         return self._body.disk.id
 
     @property
+    def epoch(self) -> int:
+        """Of this start of the daemon: sequences begin at `(epoch << 40) + 1`."""
+        return self._body.disk.epoch
+
+    @property
     def run_id(self) -> str:
         """Of this start of the daemon, likewise."""
         return self._body.disk.run
 
-    @property
-    def known_runs(self) -> tuple[str, ...]:
-        """Ids of the last starts with this folder, this one last."""
-        return self._body.disk.runs
+    def knows(self, run: str, epoch: int) -> bool:
+        """Whether the run with this id and epoch was one of this folder: any that is too long ago is taken for one."""
+        disk = self._body.disk
+        return run in disk.runs or epoch < disk.forgotten
 
     def append(self, batch: Batch) -> None:
         """Take a batch, in memory only. Makes room by the drop policy; never raises for lack of it."""
         self._tail.fit(batch, max(self._in_flight, self._writing), self._body.letter_size)
         if not batch:
             batch.settle()
+            self._signal()  # what made room for it in vain may have been all there was
             return
         self._next = batch.number(self._next)
         self._tail.push(batch)
@@ -89,7 +95,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Whether sources that can wait may go on: they leave half of memory and disk to those that cannot."""
-        return self._tail.has_room and 2 * self._body.disk.size < self._settings.disk_bytes
+        return self._tail.has_room and 2 * self._body.size < self._settings.disk_bytes
 
     async def wait(self) -> None:
         """Return when there is something to read. Cancelling is safe."""
@@ -151,7 +157,7 @@ class Spool:
                 async with asyncio.timeout(min(TICK, self._due_in(kafka_away=kafka_away()))):
                     await self._wake.wait()
             self._wake.clear()
-            while self._due_in(kafka_away=kafka_away()) <= 0:
+            if self._due_in(kafka_away=kafka_away()) <= 0:
                 await self._spill()
             if self._body.has_room_ahead:
                 await self._fetch()
@@ -177,15 +183,17 @@ class Spool:
         return Depth(
             in_memory.total() + spooled.total(),
             body.letters() + sum(len(batch.letters) for batch in tail.batches),
+            body.letters(),
             dict(in_memory),
             dict(spooled),
             tail.size,
             self._settings.memory_bytes,
-            body.disk.size,
+            body.size,
             self._settings.disk_bytes,
             len(body.disk.segments),
             _oldest(body.ahead) or body.disk.oldest or _oldest(tail.batches),
             body.disk.quarantine.frames,
+            body.disk.quarantine.copies,
             body.trouble.text,
         )
 
@@ -222,7 +230,7 @@ class Spool:
                 keep = body.keep(batches, self._in_flight)
                 self._writing = batches[-1].last
                 self._leaving = batches[keep].first if keep < len(batches) else 0
-                durable = await body.store(batches, keep)
+                durable = await body.store(batches, keep, self.position)
                 self._writing = self._leaving = 0
                 for batch in batches if durable else ():
                     self._tail.pop()

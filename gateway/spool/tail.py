@@ -40,7 +40,7 @@ class Tail:
             for letter in batch.letters:
                 self._ledger.source(letter.source).dead_letters_dropped += 1
             batch.letters, batch.letter_size = [], 0
-        if settings.when_full == "drop-oldest":
+        if settings.when_full == "drop-oldest" and batch.size <= settings.memory_bytes:
             self._drop_oldest(batch.size, protected)
         if self.size + batch.size > settings.memory_bytes:
             waiting = {source.name for source in batch.waiting} if settings.when_full == "block" else set()

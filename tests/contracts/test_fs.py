@@ -86,6 +86,17 @@ def test_a_missing_file_is_an_error_of_its_own_kind(files: Files) -> None:
         files.size("a")
 
 
+def test_a_quarantine_that_somebody_removed_keeps_no_segment_from_being_durable(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path / "spool")
+    (tmp_path / "spool" / "quarantine").rmdir()
+
+    put(files, "a", b"hello")
+    files.sync_dir()
+
+    assert files.read("a", 0, 5) == b"hello"
+    files.close()
+
+
 def test_a_folder_in_use_is_refused_to_a_second_daemon_and_free_when_the_first_is_gone(
     tmp_path: Path,
 ) -> None:

@@ -17,7 +17,7 @@ from gateway.kafka.transactional import TransactionalSink
 from gateway.position import Position
 
 RECORDS = [Record("readings", b"pi-7/boiler", b"%d" % n) for n in range(10)]
-POSITION = Position("spool", "run", 10, 0, ended=False, ledger={})
+POSITION = Position("spool", "run", 1, 10, 0, ended=False, ledger={})
 NAMES = {getattr(KafkaError, name): name for name in dir(KafkaError) if name.isupper()}
 OF_A_BROKER = sorted(code for code in OUTCOMES if code > 0)
 

@@ -16,7 +16,10 @@ COMMANDS = Path(sys.executable).parent
 
 
 class Daemon:
-    """One gatewayd over a configuration in `folder`; its log is JSON, in `folder/gatewayd.log`."""
+    """One gatewayd over a configuration in `folder`; its log is JSON, in `folder/gatewayd.log`.
+
+    `prefix` comes before its command.
+    """
 
     def __init__(self, folder: Path, bootstrap: str, sources: str, settings: str = "") -> None:
         """`sources` are the tables of the sources, `settings` further tables, both TOML."""
@@ -31,6 +34,8 @@ id = "pi-7"
 state_dir = "{folder / "state"}"
 [control]
 socket = "{self.socket}"
+[clock]
+trusted = true
 [log]
 format = "json"
 [kafka]
@@ -39,13 +44,16 @@ bootstrap_servers = "{bootstrap}"
 {sources}
 """
         )
+        self.prefix: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; on return it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMANDS / "gatewayd", "--config", self.config], stdin=subprocess.DEVNULL, stderr=log
+                [*self.prefix, COMMANDS / "gatewayd", "--config", self.config],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
             )
         wait_until(self._answers, "gatewayd to answer")
 

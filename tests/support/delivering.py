@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from devices.reading import Reading
+from gateway.clock import Clock
 from gateway.config import GatewayConfig, GatewayKafka, Spool
 from gateway.forward import Forward
 from gateway.kafka.transactional import TransactionalSink
@@ -54,9 +55,9 @@ class KeptSpool(SpoolOnDisk):
     def run_id(self) -> str:
         return self._runs[-1]
 
-    @property
-    def known_runs(self) -> tuple[str, ...]:
-        return self._runs
+    def knows(self, run: str, epoch: int) -> bool:
+        del epoch
+        return run in self._runs
 
     async def begin_lineage(self, reason: str) -> None:
         await super().begin_lineage(reason)
@@ -79,7 +80,14 @@ class Delivery:
         self.ledger.source("line")
         self.spool = KeptSpool(self.ledger, runs, content)
         self.sink = TransactionalSink(kafka, "pi-7")
-        self.forward = Forward(self.spool, self.sink, self.ledger, GatewayConfig({}, kafka=kafka), "pi-7")
+        self.forward = Forward(
+            self.spool,
+            self.sink,
+            self.ledger,
+            GatewayConfig({}, kafka=kafka),
+            "pi-7",
+            clock=Clock(trusted=True),
+        )
         self.task = asyncio.ensure_future(self.forward.run(lambda: None))
 
     def add(self, numbers: Iterable[int]) -> None:

@@ -12,6 +12,7 @@ from devices.errors import DecodeError, SourceEnded, SourceLost, SourceRefused
 from devices.reading import Quality, Reading
 from devices.source import Intake, Origin
 from gateway import feed
+from gateway.clock import Clock
 from gateway.config import Ingest as IngestSettings
 from gateway.config import Spool as SpoolSettings
 from gateway.ingest import Ingest
@@ -39,11 +40,22 @@ ORIGIN = Origin("line", "/dev/line", "boiler-7", "", decode)
 class Rig:
     """Ingest over scripted sources and a spool in memory."""
 
-    def __init__(self, *specs: SourceSpec, batch_readings: int = 1000, batch_age: float = 0.01) -> None:
+    def __init__(
+        self,
+        *specs: SourceSpec,
+        batch_readings: int = 1000,
+        batch_age: float = 0.01,
+        clock: Clock | None = None,
+    ) -> None:
         self.ledger = Ledger()
         self.spool = Spool(SpoolSettings(), self.ledger, FaultFiles())
         self.ingest = Ingest(
-            specs, self.spool, self.ledger, IngestSettings(batch_readings, batch_age), "pi-7"
+            specs,
+            self.spool,
+            self.ledger,
+            IngestSettings(batch_readings, batch_age),
+            "pi-7",
+            clock=clock or Clock(trusted=True),
         )
         self.beats = 0
 

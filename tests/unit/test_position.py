@@ -1,3 +1,5 @@
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,17 +40,36 @@ def total(ledger: dict[str, SourceLedger]) -> SourceLedger:
 def test_any_ledger_fits_beside_an_offset_and_loses_no_count(
     *, ledger: dict[str, SourceLedger], ended: bool, last: int, stops: int
 ) -> None:
-    position = Position("0" * 16, "f" * 16, last, stops, ended, ledger)
+    position = Position("0" * 16, "f" * 16, 7, last, stops, ended, ledger)
 
     text = position.metadata()
     found = position_of(last, text)
 
     assert len(text.encode()) <= METADATA_LIMIT
     assert found is not None
-    assert (found.spool, found.run, found.last) == (position.spool, position.run, last)
+    assert (found.spool, found.run, found.epoch, found.last) == (position.spool, position.run, 7, last)
     assert (found.unclean_stops, found.ended) == (stops, ended)
     assert total(dict(found.ledger)) == total(ledger)
     assert all(found.ledger[name] == ledger[name] for name in found.ledger if name != OTHERS)
+
+
+def test_many_sources_cost_no_more_than_a_few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = 0
+
+    class Counting:
+        def encode(self, what: object) -> bytes:
+            nonlocal encoded
+            text = msgspec.json.encode(what)
+            encoded += len(text)
+            return text
+
+    monkeypatch.setattr("gateway.position._ENCODER", Counting())
+    ledger = {f"line-{n}": SourceLedger(received=n, decoded=n, made=n, delivered=n) for n in range(300)}
+
+    Position("0" * 16, "f" * 16, 7, 1, 0, False, ledger).metadata()
+
+    whole = len(msgspec.json.encode(ledger))
+    assert encoded < 3 * whole
 
 
 @given(st.text())

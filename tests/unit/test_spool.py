@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from spooling import Listener, Rig, batch_of, letter, scene, values
+from structlog.testing import capture_logs
 from waiting import until
 
 from gateway.spool import Batch, spool
@@ -188,6 +189,33 @@ async def after_a_crash(rig: Rig, **settings: Any) -> Rig:
     return Rig(FaultFiles(state), **settings)
 
 
+def test_a_crash_loop_without_kafka_does_not_make_a_run_a_stranger() -> None:
+    async def play() -> None:
+        rig = first = Rig()
+        for _ in range(150):
+            rig = Rig(FaultFiles(rig.files.contents()))
+
+        assert rig.spool.knows(first.spool.run_id, first.spool.epoch)
+        assert not rig.spool.knows("of another copy", rig.spool.epoch - 50)
+
+    scene(play)
+
+
+def test_without_its_cursor_a_folder_still_takes_an_earlier_run_for_its_own() -> None:
+    async def play() -> None:
+        rig = Rig()
+        rig.append(range(10))
+        await rig.spill()
+        contents = {name: data for name, data in rig.files.contents().items() if name != "cursor"}
+        with capture_logs():
+            again = Rig(FaultFiles(contents))
+
+        assert again.spool.id == rig.spool.id
+        assert again.spool.knows("that never wrote a segment", rig.spool.epoch)
+
+    scene(play)
+
+
 def test_what_was_spilled_survives_a_crash_and_the_ledger_still_balances() -> None:
     async def play() -> None:
         rig = Rig()
@@ -198,7 +226,9 @@ def test_what_was_spilled_survives_a_crash_and_the_ledger_still_balances() -> No
 
         assert again.spool.id == rig.spool.id
         assert again.spool.run_id != rig.spool.run_id
-        assert again.spool.known_runs == (rig.spool.run_id, again.spool.run_id)
+        assert again.spool.knows(rig.spool.run_id, rig.spool.epoch)
+        assert again.spool.knows(again.spool.run_id, again.spool.epoch)
+        assert not again.spool.knows("of another copy", again.spool.epoch - 1)
         assert (again.line.made, again.balanced) == (10, True)
         again.append([11])
         batches = await again.spool.read(1000)
@@ -354,6 +384,56 @@ def test_the_other_policies_keep_the_oldest_when_disk_and_memory_are_full(when_f
 
         assert delivered == list(range(len(delivered)))
         assert rig.line.dropped == {when_full: 80 * 200 - len(delivered)}
+
+    scene(play)
+
+
+@pytest.mark.parametrize("when_full", ["drop-oldest", "drop-newest"])
+def test_what_kafka_has_gives_its_room_on_a_full_disk_before_anything_is_dropped(when_full: str) -> None:
+    async def play() -> None:
+        rig = Rig(disk_bytes=40_000, when_full=when_full)
+        made = 0
+        while len(rig.spool.depth().spooled) == 0 or rig.spool.depth().disk_size < 34_000:
+            rig.append(range(made, made + 500))
+            made += 500
+            await rig.spill()
+        taken = await rig.spool.read(made // 2)
+        rig.spool.commit(taken[-1].last)
+        for _ in range(4):
+            rig.append(range(made, made + 500))
+            made += 500
+            await rig.spill()
+
+        depth = rig.spool.depth()
+        assert (depth.in_memory, depth.disk_size <= 40_000) == ({}, True)
+        assert rig.line.dropped == {}
+        assert values(taken) + await rig.drain() == list(range(made))
+        assert rig.balanced
+
+    scene(play)
+
+
+def test_a_disk_slower_than_the_batches_is_tidied_up_all_the_same() -> None:
+    async def play() -> None:
+        rig = Rig(spill_after=0, disk_bytes=40_000)
+        loop = asyncio.get_running_loop()
+
+        def next_one(operation: str, name: str) -> None:  # is due before the write of this one has ended
+            if operation == "datasync" and name != "cursor" and rig.line.made < 40_000:
+                loop.call_soon_threadsafe(take_over)
+
+        def take_over() -> None:
+            rig.spool.commit(rig.spool._next - 1)
+            rig.append(range(rig.line.made, rig.line.made + 500))
+
+        async def steady() -> None:
+            rig.append(range(500))
+            await until(lambda: rig.line.made >= 40_000, "all of them")
+
+        rig.files.hook = next_one
+        await running(rig, steady)
+        first_gone = rig.files.trace.index("unlink 00000001.seg")
+        assert "write 00000004.seg" not in rig.files.trace[:first_gone]
 
     scene(play)
 

@@ -57,9 +57,9 @@ class Session:
             batches.append(batch)
             self._appended |= dict(zip(range(batch.first, batch.last + 1), values([batch]), strict=True))
         try:
-            self.disk.append(batches, 0)
+            self.disk.append(batches, 0, self._committed)
         except OSError:
-            self.disk.append(batches, 0)  # as the spool does: again, from memory
+            self.disk.append(batches, 0, self._committed)  # as the spool does: again, from memory
         self._durable = self._next - 1
 
     def deliver(self, size: int) -> None:

@@ -29,7 +29,7 @@ def filled(frames: int = 5) -> dict[str, bytes]:
     for n in range(frames):
         batch = batch_of(range(n * 10, n * 10 + 10))
         at = batch.number(at)
-        disk.append([batch], 0)
+        disk.append([batch], 0, 0)
     return files.contents()
 
 
@@ -111,7 +111,7 @@ def test_a_missing_segment_costs_what_it_held() -> None:
     for n in range(6):
         batch = batch_of(range(n * 100, n * 100 + 100))
         at = batch.number(at)
-        disk.append([batch], 0)
+        disk.append([batch], 0, 0)
     first, second, third = sorted(name for name in files.names() if name != "cursor")[:3]
     contents = files.contents()
     del contents[second]
@@ -193,6 +193,31 @@ def test_trouble_ends_by_itself_even_if_nothing_is_left_to_write(monkeypatch: py
         task.cancel()
         await asyncio.wait([task])
         assert rig.files.names() == ["cursor"]
+
+    scene(play)
+
+
+def test_a_disk_that_the_spool_itself_has_filled_is_freed_once_kafka_has_what_is_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trouble, "FIRST_PAUSE", 0.001)
+
+    async def play() -> None:
+        rig = Rig()
+        rig.files.room = 8192 + 80_000
+        with capture_logs():
+            for n in range(1000):
+                rig.append(range(n * 100, n * 100 + 100))
+                await rig.spill()
+                if rig.spool.depth().trouble:
+                    break
+            assert await rig.drain() == list(range(n * 100 + 100))
+            task = asyncio.create_task(rig.spool.run(lambda: False))
+            await until(lambda: not rig.spool.depth().trouble, "the disk to be freed")
+        task.cancel()
+        await asyncio.wait([task])
+        assert rig.files.names() == ["cursor"]
+        assert rig.balanced
 
     scene(play)
 

@@ -31,7 +31,7 @@ readings = st.builds(
     contents=st.lists(st.tuples(st.lists(readings, max_size=5), st.integers(0, 2)), min_size=1, max_size=4)
 )
 def test_a_frame_gives_back_its_batches_exactly(contents: list[tuple[list[Reading], int]]) -> None:
-    batches = [Batch.restored(0, found, [letter(n) for n in range(count)]) for found, count in contents]
+    batches = [Batch.restored(0, found, [letter(n) for n in range(count)], None) for found, count in contents]
     at = (7 << 40) + 1
     for batch in batches:
         at = batch.number(at) + 3  # gaps between batches are what dropped ones leave
@@ -101,7 +101,7 @@ def test_a_frame_closes_at_a_thousand_readings_but_never_splits_a_batch() -> Non
 
 
 def test_a_slot_of_the_cursor_gives_back_its_state_and_no_damaged_one_does() -> None:
-    state = State("ab" * 8, 7, 7 << 40, tuple(f"{n:016x}" for n in range(100)))
+    state = State("ab" * 8, 7, 7 << 40, tuple(f"{n:016x}" for n in range(100)), 3)
     block = fmt.encode_slot(3, state)
 
     assert len(block) == 4096

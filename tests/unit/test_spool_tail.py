@@ -81,6 +81,18 @@ def test_drop_oldest_keeps_the_newest_and_counts_what_it_dropped() -> None:
     assert rig.line.dropped == {"drop-oldest": 20}
 
 
+def test_a_batch_larger_than_the_memory_costs_no_other_and_the_spool_goes_on() -> None:
+    rig = rig_of(capacity=READING_BYTES * 10)
+    rig.spool.append(batch_of(range(5)))
+    rig.spool.append(batch_of(range(5, 16)))
+
+    assert rig.line.dropped == {"drop-oldest": 11}
+    taken = rig.read(1000)
+    assert values(taken) == list(range(5))
+    rig.spool.commit(taken[-1].last)
+    assert rig.read(1000) == []
+
+
 def test_drop_newest_keeps_the_oldest_and_counts_what_it_dropped() -> None:
     rig = rig_of(capacity=READING_BYTES * 10, when_full="drop-newest")
     for start in range(0, 30, 5):

@@ -69,7 +69,9 @@ def test_a_dead_letter_keeps_every_byte_and_shows_text_where_it_is_text() -> Non
     assert wire.text_of(b"t=21.5") == "t=21.5"
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"v":1}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'{"v":1}', b"\xff\xfe", b"null", b'{"x":' + b"[" * 20_000]
+)
 def test_what_is_not_a_record_is_refused_with_a_reason(data: bytes) -> None:
     with pytest.raises(wire.WireError, match="not a record of this topic"):
         wire.decode_reading(data)

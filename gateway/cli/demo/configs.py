@@ -56,6 +56,9 @@ delivery = "at-least-once"
 [control]
 socket = {_text(files.socket)}
 
+[clock]
+trusted = true
+
 [log]
 format = "json"
 

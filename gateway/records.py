@@ -1,0 +1,77 @@
+"""What stands in Kafka for a batch: its readings and dead letters as records, with their times put right."""
+
+import msgspec
+
+from gateway.clock import Clock, correct, correct_letter
+from gateway.config import GatewayConfig
+from gateway.kafka.client import Record
+from gateway.spool import Batch
+from gateway.wire import (
+    VERSION,
+    DeadLetter,
+    decode_dead_letter,
+    decode_reading,
+    encode_dead_letter,
+    encode_reading,
+    text_of,
+)
+
+
+class Records:
+    """Makes the records of one gateway."""
+
+    def __init__(self, config: GatewayConfig, gateway: str, clock: Clock) -> None:
+        """`gateway` is the id that goes into every record."""
+        self._kafka = config.kafka
+        self._gateway = gateway
+        self._key_prefix = "" if config.gateway.device_names == "global" else f"{gateway}/"
+        self._clock = clock
+
+    def of(self, batch: Batch, spool: str) -> list[Record]:
+        """All of `batch`, in its order; `spool` is the id that its sequences belong to."""
+        topic, prefix, gateway = self._kafka.readings_topic, self._key_prefix, self._gateway
+        readings, letters = batch.readings, batch.letters
+        if correction := self._clock.correction(batch.unset):
+            readings = [correct(reading, correction) for reading in readings]
+            letters = [correct_letter(letter, correction) for letter in letters]
+        records = [
+            Record(topic, (prefix + r.device).encode(), encode_reading(r, gateway, spool, seq))
+            for seq, r in enumerate(readings, batch.first)
+        ]
+        for seq, letter in enumerate(letters, batch.first + len(readings)):
+            records.append(self.of_letter(msgspec.structs.replace(letter, spool=spool, seq=seq)))
+        return records
+
+    def of_letter(self, letter: DeadLetter) -> Record:
+        """A dead letter."""
+        return Record(self._kafka.dead_letters_topic, letter.source.encode(), encode_dead_letter(letter))
+
+    def is_letter(self, record: Record) -> bool:
+        """Whether `record` holds a dead letter."""
+        return record.topic == self._kafka.dead_letters_topic
+
+    def instead_of(self, refused: Record, reason: str) -> DeadLetter | None:
+        """The dead letter to be sent in the place of a record that Kafka refused; None if nothing can be.
+
+        A letter is larger than what it holds: one that is refused in its turn is sent again with the beginning only.
+        """
+        if self.is_letter(refused):
+            letter = decode_dead_letter(refused.value)
+            beginning = letter.payload[: len(letter.payload) // 4]
+            if beginning and len(letter.payload) == letter.size:
+                return msgspec.structs.replace(letter, payload=beginning, text="")
+            return None
+        reading = decode_reading(refused.value)
+        return DeadLetter(
+            VERSION,
+            self._gateway,
+            reading.source,
+            refused.topic,
+            f"refused by Kafka: {reason}",
+            reading.received,
+            len(refused.value),
+            refused.value,
+            text_of(refused.value),
+            reading.spool,
+            reading.seq,
+        )
