@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
+import msgspec
 from msgspec import Meta
 
 from devices.decoders import make_decoder
@@ -89,7 +90,9 @@ class SerialPort:
         intake.connected()
 
         loop = asyncio.get_running_loop()
-        line = _Line(link, self._origin, self._framing, intake, loop.create_future())
+        # A new connection has a new beginning: what a decoder remembered of the last one may hold no longer.
+        origin = msgspec.structs.replace(self._origin, memory={})
+        line = _Line(link, origin, self._framing, intake, loop.create_future())
         # A timer and no comparison of clocks: the loop serves descriptors before timers, so bytes that came in
         # time count as such however late a busy loop gets to see them.
         settled = loop.call_later(SETTLE, line.settle)

@@ -10,7 +10,8 @@ from devices.reading import Quality, Reading
 Decode = Callable[[bytes, "Origin", int], list[Reading]]
 """`decode(payload, origin, received)`: the readings in a payload, in their order there.
 
-A pure function. An empty list means that the payload carries none on purpose (a comment, an empty line) and is
+A pure function, except that a format whose meaning depends on what came before (the header of a CSV stream) keeps what it
+needs in `origin.memory`, and only of payloads that it could decode. An empty list means that the payload carries none on purpose (a comment, an empty line) and is
 counted as ignored. `received` is in nanoseconds since 1970 UTC. A payload is decoded whole or not at all.
 
 Raises:
@@ -21,7 +22,7 @@ Raises:
 class Origin(msgspec.Struct, frozen=True, eq=False):
     """Where payloads come from, what names their readings when they do not, and how to read them.
 
-    Made once per port or topic, not per payload.
+    Made once per connection of a port, or per topic, not per payload.
 
     Attributes:
         source: name of the source.
@@ -29,6 +30,7 @@ class Origin(msgspec.Struct, frozen=True, eq=False):
         device: names the device of a payload that names none.
         sensor: names the sensor of a payload that names none; empty if nothing does.
         decode: reads its payloads.
+        memory: what a decoder remembers of the payloads so far; see Decode. Whoever hands over payloads leaves it alone.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Origin(msgspec.Struct, frozen=True, eq=False):
     device: str
     sensor: str
     decode: Decode
+    memory: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Intake(Protocol):

@@ -1,7 +1,7 @@
 """Payload formats: one file each, a flat table of names, imported on use.
 
 Each module offers `Settings` (a frozen msgspec struct that forbids unknown keys; empty if there is nothing to set)
-and `decoder(settings) -> Decode`. `template.py` is where a new one starts.
+and `decoder(settings) -> Decode`, which may raise a SettingError whose key is that of the option. `template.py` is where a new one starts.
 """
 
 import importlib
@@ -16,6 +16,8 @@ DECODERS: Final = {
     "keyvalue": "devices.decoders.keyvalue",
     "csv": "devices.decoders.csv_row",
     "scalar": "devices.decoders.scalar",
+    "regex": "devices.decoders.regex",
+    "binary": "devices.decoders.binary",
 }
 
 
@@ -27,8 +29,12 @@ def make_decoder(spec: str | dict[str, Any], key: str = "decoder") -> Decode:
     """
     table = {"kind": spec} if isinstance(spec, str) else dict(spec)
     kind = table.pop("kind", None)
-    if kind not in DECODERS:
+    if not isinstance(kind, str) or kind not in DECODERS:
         raise SettingError(f"{key}.kind", f"{kind!r} is not a decoder; allowed: {', '.join(DECODERS)}")
     module = importlib.import_module(DECODERS[kind])
-    made: Decode = module.decoder(convert(table, module.Settings, key))
+    settings = convert(table, module.Settings, key, ["kind"])
+    try:
+        made: Decode = module.decoder(settings)
+    except SettingError as error:
+        raise SettingError(".".join(filter(None, [key, error.key])), error.problem) from None
     return made

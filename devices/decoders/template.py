@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-# What nearly every decoder needs is in common.py; decoders of named values should end in members.readings_of(), so
+# What nearly every decoder needs is in common.py; decoders of named values should end in members.Members.readings(), so
 # that `device`, `time`, `unit` and nested names mean the same everywhere.
 from devices.decoders.common import checked
 from devices.errors import DecodeError

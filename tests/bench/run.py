@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 import kafka  # noqa: E402 - found through the line above, as all that follow
 import mosquitto  # noqa: E402
 from card import quiet_card  # noqa: E402
+from decoders import decoders  # noqa: E402
 from detector import detector  # noqa: E402
 from figures import save, say, show  # noqa: E402
 from framing import framing  # noqa: E402
@@ -42,6 +43,7 @@ MEASUREMENTS: Final = {
     "recovery": recovery,
     "exactly-once": exactly_once,
     "framing": framing,
+    "decoders": decoders,
 }
 
 ON_REQUEST: Final = {

@@ -165,6 +165,27 @@ def test_fifty_replugs_lose_and_repeat_no_line_and_leave_nothing_open(line: Seri
     asyncio.run(scenario())
 
 
+def test_a_new_connection_does_not_believe_the_header_of_the_one_before(line: SerialLine) -> None:
+    async def scenario() -> None:
+        async with reading(line.name, decoder={"kind": "csv", "header": "t"}) as intake:
+            line.write(b"t,h\n21.5,40\n")
+            await until(lambda: len(intake.taken) == 2, "two readings")
+            line.hang_up()
+            line.plug_in()
+            await until(lambda: intake.connections == 2, "the port is open again")
+            line.write(b"40,21.5\nh,t\n41,21.6\n")
+            await until(lambda: len(intake.taken) == 4, "two more readings")
+            assert [(r.sensor, r.value) for r in intake.taken] == [
+                ("t", 21.5),
+                ("h", 40),
+                ("h", 41),
+                ("t", 21.6),
+            ]
+            assert [reject.data for reject in intake.rejects] == [b"40,21.5"]
+
+    asyncio.run(scenario())
+
+
 def test_a_name_that_leads_to_another_device_is_followed_though_the_old_one_never_hung_up(
     line: SerialLine,
 ) -> None:

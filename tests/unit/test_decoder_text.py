@@ -112,7 +112,7 @@ def test_csv_headers_and_blank_rows_carry_no_reading(payload: str) -> None:
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        ("1,2", "a row of 2 cells where 5 columns are set"),
+        ("1,2", "a row of 2 cells where there are 5 columns"),
         ("1700000000,a,1,,2\n1,2,3", "a row of 3 cells"),
         (",,1,,2,3", "a row of 6 cells"),
         (",,nan,,", "NaN"),
@@ -133,10 +133,10 @@ def test_csv_refuses_a_payload_with_one_bad_row_whole(payload: str | bytes, mess
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "csv"}, "columns: is required"),
+        ({"kind": "csv"}, "decoder.columns: names no column; allowed: .* as `header`"),
         ({"kind": "csv", "columns": []}, "columns"),
         ({"kind": "csv", "columns": ["", ""]}, "names no column"),
-        ({"kind": "csv", "columns": ["a", "a"]}, "two columns of one name"),
+        ({"kind": "csv", "columns": ["a", "a"]}, "decoder.columns: 'a' is the name of two columns"),
         ({"kind": "csv", "columns": ["a"], "delimiter": ""}, "delimiter"),
         ({"kind": "csv", "columns": ["a"], "delimiter": "ab"}, "delimiter"),
         ({"kind": "csv", "columns": ["a"], "delimiter": '"'}, "delimiter"),
@@ -144,6 +144,7 @@ def test_csv_refuses_a_payload_with_one_bad_row_whole(payload: str | bytes, mess
         ({"kind": "json", "depth": 3}, "unknown key"),
         ({"kind": "scalar", "sensor": 3}, "sensor"),
         ("jason", "not a decoder"),
+        ({"kind": ["json"]}, "not a decoder"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(spec: str | dict[str, Any], message: str) -> None:
