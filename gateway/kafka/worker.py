@@ -47,6 +47,8 @@ class Worker:
                 raise
             self.end()
             raise HangError(f"the Kafka client did not come back in {within:.0f} s") from None
+        finally:
+            del result  # it holds the error, which holds this frame: a cycle, and with it a whole client and its threads
 
     def end(self) -> None:
         """Let the thread end once its present call returns."""
