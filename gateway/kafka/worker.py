@@ -68,7 +68,7 @@ def _run(jobs: "SimpleQueue[_Job | None]") -> None:
             loop.call_soon_threadsafe(_settle, result, value, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
-        del job, work, value, error  # what a call held must not live until the next one
+        del job, result, work, value, error  # what a call held must not live until the next one
 
 
 def _settle(result: "asyncio.Future[Any]", value: object, error: BaseException | None) -> None:
