@@ -47,6 +47,8 @@ class Worker:
                 raise
             self.end()
             raise HangError(f"the Kafka client did not come back in {within:.0f} s") from None
+        finally:
+            del result  # it holds the error, which holds this frame: a cycle, and with it a whole client and its threads
 
     def end(self) -> None:
         """Let the thread end once its present call returns."""
@@ -66,7 +68,7 @@ def _run(jobs: "SimpleQueue[_Job | None]") -> None:
             loop.call_soon_threadsafe(_settle, result, value, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
-        del job, work, value, error  # what a call held must not live until the next one
+        del job, result, work, value, error  # what a call held must not live until the next one
 
 
 def _settle(result: "asyncio.Future[Any]", value: object, error: BaseException | None) -> None:
