@@ -61,10 +61,13 @@ class FaultFiles:
         self._now = {name: _Node(bytearray(data), bytearray(data)) for name, data in (contents or {}).items()}
         self._durable = dict(self._now)
         self._entries: list[_Entry] = []
+        self._vanished = False
 
     def open(self, name: str) -> "FaultFile":
         """See gateway.spool.fs.Files."""
         self.hook("open", name)
+        if self._vanished:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if name not in self._now:
             self._enter(name, _Node())
             self._done("make", name)
@@ -107,8 +110,20 @@ class FaultFiles:
         self._entries.clear()
         self._done("sync_dir", "")
 
+    def restore(self) -> bool:
+        """See gateway.spool.fs.Files."""
+        was, self._vanished = self._vanished, False
+        return was
+
     def close(self) -> None:
         """See gateway.spool.fs.Files."""
+
+    def vanish(self) -> None:
+        """Somebody deletes the folder with all that is in it."""
+        self._vanished = True
+        self._now.clear()
+        self._durable.clear()
+        self._entries.clear()
 
     def flip(self, name: str, offset: int, bits: int = 0xFF) -> None:
         """Damage one byte, durably."""
@@ -158,8 +173,10 @@ class FaultFiles:
         if full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def synced(self, name: str) -> None:
-        """Note it; for FaultFile."""
+    def synced(self, name: str, node: _Node) -> None:
+        """Note it; for FaultFile. Raises FileNotFoundError if the file was deleted meanwhile."""
+        if self._now.get(name) is not node:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._done("datasync", name)
 
     def _node(self, name: str) -> _Node:
@@ -207,7 +224,7 @@ class FaultFile:
             node.unsynced.clear()
             raise
         sync(node)
-        self._files.synced(self._name)
+        self._files.synced(self._name, node)
 
     def close(self) -> None:
         """See gateway.spool.fs.File."""

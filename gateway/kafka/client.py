@@ -101,7 +101,9 @@ def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
     except TimeoutError:
         raise KafkaUnavailableError("the cluster did not say whether it made the topics") from None
     finally:
-        del admin  # the error holds this frame, and this its threads, for as long as somebody remembers the error
+        del (
+            admin
+        )  # the error holds this frame, and this its threads, for as long as somebody remembers the error
 
 
 def _note_creation(name: str, future: "Future[None]") -> None:

@@ -45,3 +45,7 @@ class Cursor:
             self._files.sync_dir()
             self._named = True
         self._generation, self.state = generation, state
+
+    def forget(self) -> None:
+        """The file is gone: the next save() makes it anew."""
+        self._named = False

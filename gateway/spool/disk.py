@@ -215,9 +215,17 @@ class Disk:
     def mend(self, position: int) -> None:
         """Delete what lies behind `position`, as it may be what fills the disk, and find out whether it takes writes.
 
+        A folder that was deleted is made again; what was in it and not read is lost, and counted as damaged.
+
         Raises:
             OSError: it does not.
         """
+        if self._files.restore():
+            self._writer.seal()
+            self._gone += [("damaged", segment.unread) for segment in self.segments]
+            self.segments.clear()
+            self._cursor.forget()
+            self._founded = False
         self.retire(position, all_of_it=True)
         file = self._files.open(PROBE)
         try:

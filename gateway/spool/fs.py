@@ -1,12 +1,17 @@
 """The seam between the spool and the operating system: everything the spool asks of a disk, and nothing more."""
 
+import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 QUARANTINE: Final = "quarantine/"
 """Prefix of names that live in the one subfolder."""
+
+
+LOCK: Final = "lock"
 
 
 class File(Protocol):
@@ -16,7 +21,10 @@ class File(Protocol):
         """Put all of `data` at `offset`. If it raises, any part of it may be there. Durable only after datasync()."""
 
     def datasync(self) -> None:
-        """What was written is durable on return, but not the file's name: see Files.sync_dir."""
+        """What was written is durable on return, but not the file's name: see Files.sync_dir.
+
+        Raises FileNotFoundError if nobody would find it again, as the file or its folder was deleted or moved away.
+        """
 
     def close(self) -> None:
         """Give the descriptor back. Promises nothing about what was written."""
@@ -49,6 +57,9 @@ class Files(Protocol):
     def sync_dir(self) -> None:
         """Names made and removed before are durable on return."""
 
+    def restore(self) -> bool:
+        """Make the folder again if it was deleted or moved away. Returns whether it was; then it is empty."""
+
     def close(self) -> None:
         """Let others use the folder."""
 
@@ -56,7 +67,9 @@ class Files(Protocol):
 class LocalFile:
     """A File on a local file system."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_gone: Callable[[], bool]) -> None:
+        """`is_gone()` says whether the folder is no longer where it was."""
+        self._is_gone = is_gone
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def write(self, data: bytes, offset: int) -> None:
@@ -69,6 +82,8 @@ class LocalFile:
     def datasync(self) -> None:
         """See File."""
         os.fdatasync(self._descriptor)
+        if not os.fstat(self._descriptor).st_nlink or self._is_gone():
+            raise FileNotFoundError(errno.ENOENT, "its folder or file was deleted or moved away")
 
     def close(self) -> None:
         """See File."""
@@ -86,19 +101,11 @@ class LocalFiles:
             OSError: it cannot be made or opened.
         """
         self._folder = folder
-        (folder / QUARANTINE).mkdir(mode=0o750, parents=True, exist_ok=True)
-        lock = folder / "lock"
-        # An existing lock is opened for reading, so that a read-only disk can still be delivered from.
-        self._lock = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | (0 if lock.exists() else os.O_CREAT), 0o640)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise
+        self._lock = self._take()
 
     def open(self, name: str) -> File:
         """See Files."""
-        return LocalFile(self._folder / name)
+        return LocalFile(self._folder / name, self._is_gone)
 
     def names(self) -> list[str]:
         """See Files."""
@@ -106,7 +113,7 @@ class LocalFiles:
             prefix + entry.name
             for prefix in ("", QUARANTINE)
             for entry in os.scandir(self._folder / prefix)
-            if entry.is_file(follow_symlinks=False) and entry.name != "lock"
+            if entry.is_file(follow_symlinks=False) and entry.name != LOCK
         ]
 
     def size(self, name: str) -> int:
@@ -147,8 +154,39 @@ class LocalFiles:
             finally:
                 os.close(descriptor)
 
+    def restore(self) -> bool:
+        """See Files."""
+        if not self._is_gone():
+            return False
+        taken = self._take()
+        self.close()
+        self._lock = taken
+        return True
+
     def close(self) -> None:
         """See Files."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _take(self) -> int:
+        """Make the folder if need be, and lock it; the descriptor of the lock."""
+        (self._folder / QUARANTINE).mkdir(mode=0o750, parents=True, exist_ok=True)
+        path = self._folder / LOCK
+        # An existing lock is opened for reading, so that a read-only disk can still be delivered from.
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if path.exists() else os.O_CREAT), 0o640)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
+
+    def _is_gone(self) -> bool:
+        """Whether another folder, or none, is where ours was: the lock is in the folder that we locked."""
+        ours = os.fstat(self._lock)
+        try:
+            found = (self._folder / LOCK).stat()
+        except FileNotFoundError:
+            return True
+        return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)

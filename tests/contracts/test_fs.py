@@ -1,5 +1,6 @@
 """What the spool relies on, of the real file system and of the one in memory that fails on demand."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,56 @@ def test_a_missing_file_is_an_error_of_its_own_kind(files: Files) -> None:
         files.unlink("a")
     with pytest.raises(FileNotFoundError):
         files.size("a")
+
+
+def test_what_goes_into_a_deleted_folder_is_not_durable_and_the_folder_can_be_made_again(
+    files: Files,
+) -> None:
+    put(files, "a", b"hello")
+    file = files.open("a")
+    if isinstance(files, LocalFiles):
+        shutil.rmtree(files._folder)
+    else:
+        assert isinstance(files, FaultFiles)
+        files.vanish()
+
+    file.write(b"J", 0)
+    with pytest.raises(FileNotFoundError):
+        file.datasync()
+    file.close()
+    with pytest.raises(FileNotFoundError):
+        files.open("b")
+    assert files.restore()
+    assert files.names() == []
+    put(files, "b", b"x")
+    assert not files.restore()
+    assert files.read("b", 0, 1) == b"x"
+
+
+def test_what_goes_into_a_deleted_file_is_not_durable(files: Files) -> None:
+    file = files.open("a")
+    files.unlink("a")
+
+    file.write(b"x", 0)
+    with pytest.raises(FileNotFoundError):
+        file.datasync()
+    file.close()
+
+
+def test_a_folder_that_was_moved_away_is_not_ours_any_more(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path / "spool")
+    file = files.open("a")
+    (tmp_path / "spool").rename(tmp_path / "elsewhere")
+
+    file.write(b"x", 0)
+    with pytest.raises(FileNotFoundError):
+        file.datasync()
+    file.close()
+    assert files.restore()
+    put(files, "a", b"y")
+    with pytest.raises(BlockingIOError):
+        LocalFiles(tmp_path / "spool")
+    files.close()
 
 
 def test_a_quarantine_that_somebody_removed_keeps_no_segment_from_being_durable(tmp_path: Path) -> None:

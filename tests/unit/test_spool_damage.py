@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from spooling import Rig, batch_of, scene, values
+from spooling import Listener, Rig, batch_of, scene, values
 from structlog.testing import capture_logs
 from waiting import until
 
@@ -253,6 +253,39 @@ def test_a_disk_that_was_read_only_at_the_start_becomes_the_new_lineages_when_it
 
         assert again.spool.id == rig.spool.id
         assert await again.drain() == list(range(60))
+
+    scene(play)
+
+
+def test_a_folder_deleted_while_the_daemon_runs_is_noticed_before_anything_is_called_safe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trouble, "FIRST_PAUSE", 0.0)
+
+    async def play() -> None:
+        rig, source = Rig(), Listener()
+        rig.append(range(10))
+        await rig.spill()
+        rig.files.vanish()
+        rig.append(range(10, 20), source, "receipt")
+        with capture_logs() as logs:
+            await rig.spill()
+            assert source.heard == []
+            assert rig.spool.depth().trouble
+
+            await rig.spool._body.tidy(0, 0.0)
+            await rig.spill()
+        assert source.heard == ["receipt"]
+        assert [log["event"] for log in logs] == ["spool disk in trouble", "spool disk works again"]
+
+        again = Rig(FaultFiles(next(iter(rig.files.crash_states()))))
+        assert again.spool.id == rig.spool.id
+        assert again.spool.epoch == rig.spool.epoch + 1
+        assert await again.drain() == list(range(10, 20))
+        found = await rig.drain()
+        assert found[-10:] == list(range(10, 20))
+        assert rig.line.dropped.get("damaged", 0) + len(found) == 20
+        assert rig.balanced
 
     scene(play)
 
