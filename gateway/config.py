@@ -18,6 +18,10 @@ TopicName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$")]
 Servers = Annotated[str, Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,\s*[^\s,/]+:[0-9]{1,5})*$")]
 
 
+PathText = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]
+"""A path: whatever the operating system takes for one."""
+
+
 class ConfigError(Exception):
     """The configuration is refused. The text names file, key, value and what is allowed, on one printable line."""
 
@@ -37,7 +41,7 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
-    state_dir: str = ""
+    state_dir: PathText = ""
     device_names: Literal["gateway", "global"] = "gateway"
 
 
@@ -113,7 +117,7 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             $XDG_RUNTIME_DIR/gateway, else in /tmp/gateway-UID.
     """
 
-    socket: str = ""
+    socket: PathText = ""
 
 
 class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

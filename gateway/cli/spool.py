@@ -9,6 +9,7 @@ example: gatewayctl spool --json | jq .spool.lasts_s
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         default=DEFAULT_CONFIG,
-        help="where the folder is if gatewayd does not answer (default: %(default)s)",
+        help="names its socket and its folder, if gatewayd does not answer where it usually is (default: %(default)s)",
     )
 
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         status = ask(find_socket(options.socket), {"verb": "status"})
     except ControlError as error:
-        status, trouble = _look(options.config, str(error))
+        status, trouble = _otherwise(options, str(error))
     if options.json:
         shown = {name: status[name] for name in ("health", "reasons", "spool") if name in status}
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")
@@ -58,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_CODES.get(status["health"], 2)
 
 
-def _look(config: Path, problem: str) -> tuple[dict[str, Any], str]:
-    """What the folder holds, as the daemon would say it, and why the daemon does not."""
+def _otherwise(options: argparse.Namespace, problem: str) -> tuple[dict[str, Any], str]:
+    """What the daemon says at the socket that the configuration names, else what is in the folder and why it does not."""
     # Needed only here: they take longer than all the rest.
     from structlog.testing import capture_logs  # noqa: PLC0415
 
@@ -68,7 +69,10 @@ def _look(config: Path, problem: str) -> tuple[dict[str, Any], str]:
     from gateway.spool.look import look  # noqa: PLC0415
 
     try:
-        settings = load(config, GatewayConfig)
+        settings = load(options.config, GatewayConfig)
+        if settings.control.socket and not options.socket:
+            with contextlib.suppress(ControlError):
+                return ask(Path(settings.control.socket), {"verb": "status"}), ""
         folder = state_dir(settings.gateway) / "spool"
         with capture_logs():  # what it would log is shown
             spool = look(folder, settings.spool)

@@ -86,6 +86,7 @@ class Verdict:
         foreign: readings that nobody gave away.
         redelivered, sent_again, copied: repetitions that are none of the gateway's: marked by MQTT, not marked by a killed
             broker, and from an old copy of the spool.
+        late: readings that an earlier round took for missing: it should have waited longer.
         details: the broken promises one by one, for a person.
     """
 
@@ -102,6 +103,7 @@ class Verdict:
     redelivered: int = 0
     sent_again: int = 0
     copied: int = 0
+    late: int = 0
     details: list[str] = field(default_factory=list)
 
     @property
@@ -158,6 +160,15 @@ class Judge:
         with self._lock:
             return sum(len(self._missing(device, len(numbers))) for device, numbers in said.items())
 
+    def lost(self, evidence: Evidence) -> int:
+        """How many of them would count as lost if it were judged now."""
+        verdict = Verdict()
+        with self._lock:
+            for device in evidence.said:
+                self._judge_missing(device, evidence, verdict)
+        _excuse_damage(evidence, verdict)
+        return verdict.lost
+
     def judge(self, evidence: Evidence) -> Verdict:
         """What became of everything since the last round. To be called when nothing is on its way any more."""
         with self._lock:
@@ -212,6 +223,11 @@ class Judge:
             verdict.details.append(f"never said: {one.device} {one.number}")
             return
         before = self._before.add(one.device, one.number)
+        if one.number < self._judged[one.device] and not before and not one.redelivered:
+            verdict.late += 1
+            verdict.details.append(
+                f"late: {one.device} {one.number} was judged to be missing in an earlier round"
+            )
         place = (one.device, one.number)
         if one.seq in self._sequences[one.identity]:
             verdict.duplicated += 1

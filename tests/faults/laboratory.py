@@ -107,6 +107,7 @@ def _tell(result: Result, rounds: int) -> None:
         "redelivered",
         "sent_again",
         "copied",
+        "late",
     )
     parts += [f"{count} {name.replace('_', ' ')}" for name in names if (count := getattr(verdict, name))]
     if verdict.unsafe:

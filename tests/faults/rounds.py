@@ -15,10 +15,10 @@ from gateway.control import ControlError
 RECOVERY_DEADLINE: Final = 90.0
 QUIET_DEADLINE: Final = 90.0
 QUIET: Final = 1.0
-"""Seconds without anything new after which what is missing will not come, if something may be missing."""
+"""Seconds without anything new after which what is missing will not come, if all of that may be missing."""
 
 PATIENT_QUIET: Final = 20.0
-"""The same where nothing may be missing: time enough for whatever is merely late."""
+"""The same if it would count as lost: time enough for whatever is merely late."""
 
 
 def play(
@@ -75,9 +75,7 @@ def _settle(plant: Plant, judge: Judge) -> None:
     Raises:
         AssertionError: the gateway still holds something after the deadline.
     """
-    wounds, said = plant.wounds, plant.inputs.said
-    may_miss = wounds.broker_killed or wounds.damaged or plant.gateway.kills or plant.hang_ups
-    quiet = QUIET if may_miss else PATIENT_QUIET
+    said = plant.inputs.said
     deadline = time.monotonic() + QUIET_DEADLINE
     since = time.monotonic()
     while True:
@@ -90,7 +88,10 @@ def _settle(plant: Plant, judge: Judge) -> None:
         now = time.monotonic()
         if not rest or judge.latest > since * 1e9:
             since = now
-        if rest and (not missing or now - since > quiet):
+        quiet = now - since if rest else 0.0
+        if rest and not missing:
+            return
+        if quiet > PATIENT_QUIET or (quiet > QUIET and not judge.lost(plant.evidence())):
             return
         if now > deadline:
             raise AssertionError(

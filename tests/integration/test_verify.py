@@ -190,6 +190,8 @@ def test_the_spool_is_shown_with_and_without_a_gatewayd_and_a_look_changes_nothi
         assert code == 1
         assert "if Kafka took nothing from now on" in text
         assert "are given up for new ones" in text
+        assert main(["spool", "--config", str(daemon.config)]) == 1, "its socket stands in the configuration"
+        assert "if Kafka took nothing from now on" in capsys.readouterr().out
         daemon.kill()
 
     folder = tmp_path / "gw" / "state" / "spool"

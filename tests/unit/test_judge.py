@@ -71,6 +71,25 @@ def test_a_message_that_the_gateway_acknowledged_and_that_is_missing_is_lost(bro
     assert f"missing: {PRESS} 7," in verdict.details[0]
 
 
+def test_what_would_count_as_lost_can_be_asked_before_it_is_judged() -> None:
+    court = Court(10)
+    court.arrive(*range(9))
+    assert court.judge.lost(court.evidence) == 1
+    court.arrive(9)
+    assert court.judge.lost(court.evidence) == 0
+    assert court.says() == Verdict(readings=10)
+
+
+def test_what_comes_after_it_was_judged_to_be_missing_is_told() -> None:
+    court = Court(10)
+    court.arrive(*range(9))
+    assert court.says().lost == 1
+    court.arrive(9)
+    verdict = court.says()
+    assert (verdict.late, verdict.lost, verdict.duplicated, verdict.reordered) == (1, 0, 0, 0)
+    assert "earlier round" in verdict.details[0]
+
+
 def test_a_message_that_the_broker_should_still_have_is_lost_unless_the_broker_was_killed() -> None:
     for killed, outcome in ((False, (1, 0)), (True, (0, 1))):
         court = Court(10)
