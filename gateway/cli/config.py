@@ -7,10 +7,15 @@ example: gatewayctl config check /etc/gateway/gateway.toml
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from gateway.config import ConfigError, GatewayConfig, load
+import msgspec
+
+from gateway.config import ConfigError, GatewayConfig, Kafka, load
 from gateway.detect.config import load_detect
+from gateway.kafka.idempotent import IdempotentSink
+from gateway.kafka.transactional import TransactionalSink
 from gateway.sources import open_sources
 
 
@@ -34,10 +39,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_gateway(path: Path) -> str:
-    specs = open_sources(load(path, GatewayConfig), path, "check")
+    config = load(path, GatewayConfig)
+    specs = open_sources(config, path, "check")
+    exactly_once = config.kafka.delivery == "exactly-once"
+    _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)
     return f"{len(specs)} source(s): {', '.join(spec.source.name for spec in specs)}"
 
 
 def _check_detect(path: Path) -> str:
     config = load_detect(path)
+    _check_client(config.kafka, path, IdempotentSink)
     return f"{len(config.limits)} rule(s) of limits"
+
+
+def _check_client(kafka: Kafka, path: Path, sink: Callable[[Kafka, str], object]) -> None:
+    """Whether the Kafka client takes its options. Without a server to connect to it stays off the network.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    try:
+        sink(msgspec.structs.replace(kafka, bootstrap_servers=""), "check")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
