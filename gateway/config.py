@@ -103,7 +103,7 @@ class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     spill_after: Literal["auto"] | Annotated[float, Meta(ge=0, le=3600)] = "auto"
-    memory_bytes: Annotated[int, Meta(ge=1_000_000)] = 16_000_000
+    memory_bytes: Annotated[int, Meta(ge=1_000_000)] = 12_000_000
     disk_bytes: Annotated[int, Meta(ge=8_000_000)] = 256_000_000
     dead_letter_bytes: Annotated[int, Meta(ge=100_000)] = 2_000_000
     when_full: Literal["drop-oldest", "drop-newest", "block"] = "drop-oldest"

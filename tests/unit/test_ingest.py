@@ -133,11 +133,11 @@ def test_a_batch_closes_at_its_size_without_waiting_for_its_age() -> None:
 
 def test_a_batch_closes_when_half_of_the_senders_window_waits() -> None:
     async def scene() -> None:
-        source = hands_over(*[b"1"] * 10)
-        source.window = 20
+        source = hands_over(*[b"1"] * 200)
+        source.window = 400
         async with Rig(SourceSpec(source), batch_age=60) as rig:
             await until(lambda: rig.spool.depth().readings, "the batch in the spool")
-            assert rig.spool.depth().readings == 10
+            assert rig.spool.depth().readings == 200
 
     asyncio.run(scene())
 
