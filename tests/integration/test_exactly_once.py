@@ -219,6 +219,26 @@ def known(admin: AdminClient) -> bool:
     return any(group.group_id == "gateway-cursor-pi-7" for group in groups)
 
 
+@pytest.mark.timeout(120)
+def test_a_link_with_a_quarter_of_a_second_of_latency_carries_a_gateway(far: Far) -> None:
+    far.proxy.delay = 0.125  # each way
+
+    async def scenario() -> float:
+        async with delivering.delivering(far.bootstrap, "run-0") as delivery:
+            delivery.add(range(BATCH))
+            await delivery.delivered()
+            began = time.monotonic()
+            for first in range(BATCH, 11 * BATCH, BATCH):
+                delivery.add(range(first, first + BATCH))
+                await delivery.delivered()
+            return (time.monotonic() - began) / 10
+
+    each = asyncio.run(scenario())
+    print(f"one transaction on a link with 250 ms of latency: {each:.2f} s")
+    assert each < 2.0
+    assert values(far.server) == list(range(11 * BATCH))
+
+
 def test_sigterm_in_the_middle_of_an_outage_ends_in_time(tmp_path: Path, own_kafka: KafkaServer) -> None:
     with Daemon(tmp_path / "gw", own_kafka.bootstrap, SIMULATOR) as daemon:
         wait_until(lambda: daemon.delivered("sim") > 5, "some readings")
