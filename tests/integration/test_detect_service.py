@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from detecting import NOON, SECOND, noise
 from kafka import KafkaServer
+from waiting import wait_until
 
 import devices.reading
 from gateway.wire import Anomaly, decode_anomaly, encode_reading
@@ -21,12 +23,7 @@ from gateway.wire import Anomaly, decode_anomaly, encode_reading
 DEADLINE = 30.0
 CLEARED_AGAIN = ["raised", "cleared"]
 
-
-def until(condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, f"not within {deadline:.0f} s: {what}"
-        time.sleep(0.05)
+until = partial(wait_until, within=DEADLINE)
 
 
 class Bench:
