@@ -10,7 +10,7 @@ once. What was cut off in mid-frame goes to the dead letters, never into a readi
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -82,11 +82,18 @@ class SerialPort:
         self._framing = framing  # one for all connections: cut() empties it
         self._origin = origin
         self._link: Link | None = None
+        self._connects = 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See devices.source.Source."""
+        return {**msgspec.structs.asdict(self._framing.counts), "connects": self._connects}
 
     async def run(self, intake: Intake) -> None:
         """Open the port and hand over its frames until it is gone."""
         await self.close()
         link = self._link = await self._connect()
+        self._connects += 1
         intake.connected()
 
         loop = asyncio.get_running_loop()
@@ -192,6 +199,9 @@ class _Line:
             first = frames[0]
             if isinstance(first, bytes) and first and not self._framing.checked:
                 frames[0] = Damaged(first, "joined in mid-frame", len(first))
+                counts = self._framing.counts
+                counts.frames, counts.cut_short = counts.frames - 1, counts.cut_short + 1
+                counts.damaged_bytes += len(first)
         for frame in frames:
             if isinstance(frame, Damaged):
                 self._reject(frame)

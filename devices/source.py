@@ -1,6 +1,6 @@
 """The port between the world and the gateway: what a source is, and what it hands its input to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -82,6 +82,13 @@ class Source(Protocol):
     name: str
     window: int
     """How many receipts may wait for safe() before the other side stops sending; 0 if it does not stop for that."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What a person judges the quality of the connection by, since the source was made: each only ever grows.
+
+        The names are those of docs/status.md, and all are there from the beginning. Asked once a second or so.
+        """
 
     async def run(self, intake: Intake) -> None:
         """Connect, say `intake.connected()`, and hand over payloads until cancelled.

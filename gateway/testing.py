@@ -94,6 +94,7 @@ class ScriptedSource:
         intake: what the present run() hands over to; None outside of run().
         heard: receipts that safe() got, in order.
         closed: whether close() was called.
+        counts: what the test puts there.
     """
 
     def __init__(self, *scripts: Callable[[Intake], None], name: str = "scripted") -> None:
@@ -103,6 +104,7 @@ class ScriptedSource:
         self.intake: Intake | None = None
         self.heard: list[Any] = []
         self.closed = False
+        self.counts: dict[str, int] = {}
         self._scripts = scripts
 
     async def run(self, intake: Intake) -> None:

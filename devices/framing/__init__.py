@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from devices.errors import SettingError
 from devices.framing.checksum import make_checksum
-from devices.framing.common import KEPT, MAX_FRAME, UNENDING, Damaged, Framing
+from devices.framing.common import KEPT, MAX_FRAME, UNENDING, Counts, Damaged, Framing
 from devices.settings import convert
 
 FRAMINGS: Final = {
@@ -25,7 +25,7 @@ FRAMINGS: Final = {
     "slip": "devices.framing.slip",
 }
 
-__all__ = ["FRAMINGS", "KEPT", "MAX_FRAME", "UNENDING", "Damaged", "Framing", "make_framing"]
+__all__ = ["FRAMINGS", "KEPT", "MAX_FRAME", "UNENDING", "Counts", "Damaged", "Framing", "make_framing"]
 
 
 def make_framing(spec: str | dict[str, Any], key: str = "framing", max_frame: int = MAX_FRAME) -> Framing:

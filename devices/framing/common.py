@@ -37,6 +37,35 @@ class Damaged(msgspec.Struct, frozen=True):
     size: int
 
 
+class Counts(msgspec.Struct):
+    """What a framing saw since it was made: it only ever grows, and does not depend on how the stream was chopped up.
+
+    Every byte is in a good frame, is damaged, or only separates frames. What makes no dead letter of its own, because
+    damage in a row is put together, is counted all the same.
+
+    Attributes:
+        bytes: all that came.
+        damaged_bytes: those reported as Damaged; what is still held back is not among them yet.
+        frames: good frames, empty lines included.
+        checksum_errors: whole frames whose checksum was wrong. Where only the checksum tells where a frame begins, each
+            further stretch of damage as long as a frame counts as one.
+        malformed: what began or ended like a frame and cannot be one: an escape that means nothing, a length that
+            cannot be, a start whose end did not come.
+        too_long: frames of more than `max_frame` bytes that the next delimiter ended, or that nothing has ended yet.
+        cut_short: frames that were under way when the link broke or the line fell quiet.
+        resyncs: how often a good frame was found behind damage.
+    """
+
+    bytes: int = 0
+    damaged_bytes: int = 0
+    frames: int = 0
+    checksum_errors: int = 0
+    malformed: int = 0
+    too_long: int = 0
+    cut_short: int = 0
+    resyncs: int = 0
+
+
 class Framing(Protocol):
     """Used by one source, for one link at a time. Never raises because of what the bytes are.
 
@@ -46,6 +75,7 @@ class Framing(Protocol):
         checked: every frame carries a checksum that was found right.
         gap: seconds of quiet in mid-frame after which the caller should reset(); 0.0: never. Ask after each push.
         held: bytes kept until more come: never more than the longest frame and KEPT.
+        counts: what it saw since it was made, over all links.
     """
 
     @property
@@ -56,6 +86,9 @@ class Framing(Protocol):
 
     @property
     def held(self) -> int: ...  # noqa: D102
+
+    @property
+    def counts(self) -> Counts: ...  # noqa: D102
 
     def push(self, data: bytes) -> list[bytes | Damaged]:
         """The frames that `data` completes, in the order of the stream, without delimiters and checksums."""
@@ -69,9 +102,16 @@ class Framing(Protocol):
 
 
 class Garbage:
-    """Damaged bytes in a row, put together until they are worth a report or a good frame follows."""
+    """Damaged bytes in a row, put together until they are worth a report or a good frame follows.
 
-    def __init__(self) -> None:
+    Attributes:
+        reports: how many Damaged it put out.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self.reports = 0
+        self._counts = counts
+        self._lost = False  # damage came, and no good frame since
         self._kept = bytearray()
         self._size = 0
         self._reason = ""
@@ -89,6 +129,7 @@ class Garbage:
 
     def add(self, data: bytes, reason: str, out: list[bytes | Damaged]) -> None:
         """Take these too; once there are enough, they are in `out`."""
+        self._lost = True
         if not self._size:
             self._reason = reason
         self._size += len(data)
@@ -97,16 +138,37 @@ class Garbage:
             self._report(out)
             self._piece = min(2 * self._piece, LAST_PIECE)
 
+    def add_whole(self, damaged: Damaged, out: list[bytes | Damaged]) -> None:
+        """Take what is worth a report of its own: it goes to `out` behind what there is."""
+        self._flush(out)
+        self._lost = True
+        self._put(damaged, out)
+
     def end(self, out: list[bytes | Damaged]) -> None:
-        """A good frame follows, or nothing: what there is goes to `out`."""
+        """A good frame follows: what there is goes to `out`."""
+        if self._lost:
+            self.forget(out)
+            self._counts.resyncs += 1
+
+    def forget(self, out: list[bytes | Damaged]) -> None:
+        """Nothing follows: what there is goes to `out`, and whatever comes has nothing to do with it."""
+        self._flush(out)
+        self._lost = False
+
+    def _flush(self, out: list[bytes | Damaged]) -> None:
         if self._size:
             self._report(out)
         self._piece = FIRST_PIECE
 
     def _report(self, out: list[bytes | Damaged]) -> None:
-        out.append(Damaged(bytes(self._kept), self._reason, self._size))
+        self._put(Damaged(bytes(self._kept), self._reason, self._size), out)
         self._kept = bytearray()
         self._size = 0
+
+    def _put(self, damaged: Damaged, out: list[bytes | Damaged]) -> None:
+        self.reports += 1
+        self._counts.damaged_bytes += damaged.size
+        out.append(damaged)
 
 
 def hex_bytes(text: str, key: str, most: int = 8) -> bytes:

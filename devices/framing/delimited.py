@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from devices.framing import common
 from devices.framing.checksum import WRONG, Checksum
-from devices.framing.common import KEPT, Damaged, Garbage
+from devices.framing.common import KEPT, Counts, Damaged, Garbage
 
 Unpack = Callable[[bytes], bytes | str | None]
 """What stands between two delimiters -> the frame; or why it is none, in words; or None if there is nothing."""
@@ -37,7 +37,8 @@ class Delimited:
         self._max_frame = max_frame
         self._kept = min(max_frame, KEPT)
         self._too_long = self.too_long.format(max_frame)
-        self._garbage = Garbage()
+        self.counts = Counts()
+        self._garbage = Garbage(self.counts)
         self._split = b""  # the end of the last chunk, if it can be the first bytes of a delimiter
         self._buffer = bytearray()  # the frame under way: all of it, or its beginning once it is too long
         self._size = 0  # bytes of that frame, kept or not, that no Damaged has reported yet
@@ -51,6 +52,7 @@ class Delimited:
     def push(self, data: bytes) -> list[bytes | Damaged]:
         """See common.Framing."""
         out: list[bytes | Damaged] = []
+        reports = self._garbage.reports
         frames = (self._split + data).split(self._delimiter)
         tail = self._hold_back(frames.pop())
         if frames:
@@ -69,15 +71,21 @@ class Delimited:
         elif frames:
             self._hand_over(frames, out)
         self._extend(tail, out)
+        self.counts.bytes += len(data)
+        self.counts.frames += len(out) - (self._garbage.reports - reports)
         return out
 
     def reset(self, reason: str) -> list[bytes | Damaged]:
         """See common.Framing."""
         out: list[bytes | Damaged] = []
         self._extend(self._split, out)
-        self._garbage.end(out)
         if self._size:
-            out.append(Damaged(bytes(self._buffer[: self._kept]), reason, self._size))
+            if self._size > self._max_frame:
+                self._count_too_long()
+            elif not self._reported:
+                self.counts.cut_short += 1
+            self._garbage.add_whole(Damaged(bytes(self._buffer[: self._kept]), reason, self._size), out)
+        self._garbage.forget(out)
         self._split = b""
         self._clear()
         return out
@@ -99,8 +107,9 @@ class Delimited:
             self._buffer += piece[: max(0, self._kept - len(self._buffer))]
             del self._buffer[self._kept :]
         while self._size >= common.UNENDING:
-            self._garbage.end(out)
-            out.append(Damaged(bytes(self._buffer[: self._kept]), self._too_long, common.UNENDING))
+            self._count_too_long()
+            damaged = Damaged(bytes(self._buffer[: self._kept]), self._too_long, common.UNENDING)
+            self._garbage.add_whole(damaged, out)
             self._size -= common.UNENDING
             self._buffer.clear()
             self._reported = True
@@ -109,13 +118,14 @@ class Delimited:
         if not self._reported and self._size <= self._max_frame:
             self._hand_over([bytes(self._buffer)], out)
         elif self._size:
-            self._garbage.end(out)
-            out.append(Damaged(bytes(self._buffer), self._too_long, self._size))
+            self._count_too_long()
+            self._garbage.add_whole(Damaged(bytes(self._buffer), self._too_long, self._size), out)
         self._clear()
 
     def _hand_over(self, frames: list[bytes], out: list[bytes | Damaged]) -> None:
         strip, unpack = self.strip, self._unpack
         if unpack is None:
+            self._garbage.end(out)
             out.extend([frame.removesuffix(strip) for frame in frames] if strip else frames)
             return
         for frame in frames:
@@ -124,7 +134,15 @@ class Delimited:
                 self._garbage.end(out)
                 out.append(unpacked)
             elif unpacked is not None:
+                if unpacked is WRONG:
+                    self.counts.checksum_errors += 1
+                else:
+                    self.counts.malformed += 1
                 self._garbage.add(frame + self._delimiter, unpacked, out)
+
+    def _count_too_long(self) -> None:
+        if not self._reported:
+            self.counts.too_long += 1
 
     def _clear(self) -> None:
         self._buffer = bytearray()  # a new one: a cleared bytearray may hold on to its memory

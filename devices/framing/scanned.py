@@ -9,7 +9,7 @@ from typing import Final
 
 from devices.errors import SettingError
 from devices.framing.checksum import WRONG, Checksum
-from devices.framing.common import KEPT, Damaged, Garbage
+from devices.framing.common import KEPT, Counts, Damaged, Garbage
 
 TRIES: Final = 8
 """How often a byte may be in a frame that proves false, on the average. Each try is a checksum over a whole frame: a
@@ -33,9 +33,11 @@ class Scanned:
         self._max_frame = max_frame
         self._check = check
         self._buffer = bytearray()
-        self._garbage = Garbage()
+        self.counts = Counts()
+        self._garbage = Garbage(self.counts)
         self._most_credit = TRIES * max(max_frame, KEPT)  # so that short frames are found behind much noise
         self._credit = self._most_credit  # bytes that may still be tried in vain
+        self._blamed = 0  # the buffer's bytes before this place belong to damage that was counted already
 
     @property
     def held(self) -> int:
@@ -45,16 +47,21 @@ class Scanned:
     def push(self, data: bytes) -> list[bytes | Damaged]:
         """See common.Framing."""
         out: list[bytes | Damaged] = []
+        reports = self._garbage.reports
         self._buffer += data
         self._consume(self._scan(out))
+        self.counts.bytes += len(data)
+        self.counts.frames += len(out) - (self._garbage.reports - reports)
         return out
 
     def reset(self, reason: str) -> list[bytes | Damaged]:
         """See common.Framing."""
         out: list[bytes | Damaged] = []
+        reports = self._garbage.reports
         self._consume(self._scan(out, reason))
-        self._garbage.end(out)
+        self._garbage.forget(out)
         self._credit = self._most_credit
+        self.counts.frames += len(out) - (self._garbage.reports - reports)
         return out
 
     def _measure(self, at: int) -> int:
@@ -85,11 +92,15 @@ class Scanned:
             at = found
             size = self._measure(at)
             if size < 0:
+                if self._start and self._blame(at, at - size):
+                    self.counts.malformed += 1
                 self._give_up(at, at - size, self.impossible, out)
                 at -= size
             elif 0 < size <= end - at:
                 at += self._try(at, size, out)
             elif cut:
+                if self._blame(at, end):
+                    self.counts.cut_short += 1
                 self._give_up(at, at + 1, cut, out)
                 at += 1
             else:
@@ -103,11 +114,24 @@ class Scanned:
             self._garbage.end(out)
             out.append(content)
             self._earn(size)
+            self._blamed = 0
             return size
+        if self._blame(at, at + size):
+            if content is WRONG:
+                self.counts.checksum_errors += 1
+            else:
+                self.counts.malformed += 1
         self._credit -= size
         given_up = 1 if self._credit > 0 else size
         self._give_up(at, at + given_up, content, out)
         return given_up
+
+    def _blame(self, at: int, to: int) -> bool:
+        """Whether what is wrong from `at` to `to` is to be counted: not if it begins inside of what was counted."""
+        if at < self._blamed:
+            return False
+        self._blamed = to
+        return True
 
     def _give_up(self, at: int, to: int, reason: str, out: list[bytes | Damaged]) -> None:
         self._earn(to - at)
@@ -121,6 +145,7 @@ class Scanned:
 
     def _consume(self, size: int) -> None:
         del self._buffer[:size]
+        self._blamed = max(0, self._blamed - size)
 
 
 def check_findable(start: bytes, check: Checksum | None, key: str) -> None:

@@ -104,6 +104,9 @@ class MqttSource:
         self.name = name
         self.window = settings.receive_maximum if settings.version == 5 else BROKERS_WINDOW  # noqa: PLR2004
         self.client_id = client_id
+        self.counts = dict.fromkeys(
+            ("messages", "redelivered", "retained", "too_large", "unmatched", "connects"), 0
+        )
         self._settings = settings
         self._subscriptions = subscriptions
         self._deadline = deadline
@@ -119,6 +122,7 @@ class MqttSource:
         self._link = link = Link(self._settings, self.client_id)
         await link.open([s.pattern for s in self._subscriptions], self._deadline)
         try:
+            self.counts["connects"] += 1
             intake.connected()
             link.start(functools.partial(self._take, intake, self._links), intake.ready)
             error = await link.ended
@@ -142,9 +146,15 @@ class MqttSource:
     def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
         receipt = Receipt(link, message.mid) if message.qos else None
+        counts = self.counts
+        counts["messages"] += 1
+        counts["redelivered"] += message.dup
+        counts["retained"] += message.retain
         try:
             origin, refusal = self._place(message)
+            counts["unmatched"] += bool(refusal)
             if len(payload) > self._settings.max_payload:
+                counts["too_large"] += 1
                 refusal = f"it is larger than max_payload, {self._settings.max_payload} bytes"
             if refusal:
                 intake.reject(payload[:KEPT], origin, refusal, len(payload), receipt)

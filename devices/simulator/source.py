@@ -24,6 +24,7 @@ class Simulator:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.window = 0
+        self.counts: dict[str, int] = {}
         self._settings = settings
         self._made = 0
 

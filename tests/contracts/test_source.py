@@ -156,3 +156,23 @@ def test_it_can_run_again_after_it_was_lost_and_old_receipts_are_void(rig: Rig) 
         await rig.source.close()
 
     asyncio.run(scene())
+
+
+def test_its_counts_are_all_there_from_the_beginning_and_only_ever_grow(rig: Rig) -> None:
+    async def scene() -> None:
+        before = dict(rig.source.counts)
+        assert set(before.values()) <= {0}
+        for times in (1, 2):
+            intake = RecordingIntake()
+            async with running(rig.source, intake):
+                await until(lambda: intake.connections == 1, "the connection")  # noqa: B023 - awaited here
+                await asyncio.to_thread(rig.say)
+                await until(lambda: intake.receipts, "a payload")  # noqa: B023
+            after = dict(rig.source.counts)
+            assert after.keys() == before.keys()
+            assert all(after[name] >= before[name] for name in before)
+            assert after.get("connects", times) == times
+            before = after
+        await rig.source.close()
+
+    asyncio.run(scene())

@@ -22,6 +22,7 @@ class Listener:
     def __init__(self, window: int = 0) -> None:
         self.heard: list[Any] = []
         self.window = window
+        self.counts: dict[str, int] = {}
 
     async def run(self, intake: Intake) -> None:
         raise AssertionError(intake)
