@@ -27,6 +27,10 @@ class ControlError(Exception):
     """The daemon cannot be asked, or said no. The text says why and what to do."""
 
 
+class Refused(ControlError):
+    """The daemon answered, and said no."""
+
+
 def socket_folders() -> list[Path]:
     """Where the socket may be, the likeliest first: systemd's run folder, the user's, a last resort."""
     folders = [Path("/run/gateway")]
@@ -58,7 +62,7 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
     """Ask the daemon one thing and return its answer. Blocks for at most about `timeout` seconds.
 
     Raises:
-        ControlError: nobody answers, or the daemon said no.
+        ControlError: nobody answers, or, as Refused, the daemon said no.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
@@ -90,5 +94,5 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
     except ValueError:
         raise ControlError(f"gatewayd at {path} gave an answer that is not JSON") from None
     if "error" in response:
-        raise ControlError(str(response["error"]))
+        raise Refused(str(response["error"]))
     return response

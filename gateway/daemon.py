@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import gc
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
+from gateway.device_verbs import device_page, forget_device
 from gateway.forward import Forward, RivalError
 from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
@@ -68,7 +70,12 @@ class Daemon:
         self._status = Status(config, gateway, ledger, self._ingest, self._spool, clock=clock)
         self._control = ControlServer(
             daemon_socket(config.control.socket),
-            {"ping": lambda _: {}, "status": lambda _: self._status.report(self._forward, self._sink)},
+            {
+                "ping": lambda _: {},
+                "status": lambda _: self._status.report(self._forward, self._sink),
+                "devices": lambda request: device_page(self._ingest.presence, request, time.monotonic()),
+                "forget device": lambda request: forget_device(self._ingest.presence, request),
+            },
         )
         self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
 

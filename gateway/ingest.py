@@ -1,6 +1,7 @@
 """SOURCE -> batch -> spool: runs every source and closes batches by size or age."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from gateway.config import Ingest as IngestSettings
 from gateway.feed import Feed
 from gateway.intake import SourceIntake
 from gateway.ledger import Ledger
+from gateway.presence import Presence
 from gateway.sources import SourceSpec
 from gateway.spool import Batch, Spool
 
@@ -31,6 +33,7 @@ class Ingest:
     Attributes:
         feeds: each source's link, for the status.
         intakes: what each source hands its input to, in the same order.
+        presence: which devices were heard, and when.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Ingest:
         self._batch = Batch(clock.mark())
         self._timer: asyncio.Handle | None = None
         self._hurried = False
+        self.presence = Presence(specs, time.monotonic())
         self.feeds: list[Feed] = []
         self.intakes: list[SourceIntake] = []
         self._stand_in_intakes: list[SourceIntake] = []
@@ -73,6 +77,7 @@ class Ingest:
                 group.create_task(feed.run(intake, stand_in), name=f"source {feed.source.name}")
             while True:
                 worker_done()
+                self.presence.tick(time.monotonic(), self.feeds, reading=self._spool.has_room())
                 if self._clock.adopt():
                     self.flush()
                 await asyncio.sleep(1)
@@ -88,6 +93,8 @@ class Ingest:
             self._timer = None
         self._hurried = False
         batch, self._batch = self._batch, Batch(self._clock.mark())
+        if batch.readings:
+            self.presence.heard(batch, time.monotonic())
         if batch or batch.waiting:
             self._spool.append(batch)
 

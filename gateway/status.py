@@ -115,6 +115,7 @@ class Status:
     def _source(self, feed: Feed, intake: SourceIntake, now: float) -> dict[str, Any]:
         name = feed.source.name
         age = round(now - intake.last_reading, 1) if intake.last_reading else None
+        roll = self._ingest.presence.rolls[name]
         quiet = now - max(intake.last_reading, feed.since)
         return {
             "name": name,
@@ -126,6 +127,12 @@ class Status:
             "silent": feed.state == "connected" and quiet > self._config.health.silent_after,
             "readings_per_s": self._rate(name, 0),
             "last_reading_age_s": age,
+            "devices": len(roll.devices),
+            "devices_silent": len(roll.silent),
+            "devices_missing": len(roll.missing) if roll.overdue else 0,
+            "devices_forgotten": roll.forgotten,
+            "counts": dict(feed.source.counts),
+            "dead_letters": self._ledger.source(name).dead_lettered,
         }
 
     def _spool_report(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
@@ -195,6 +202,7 @@ class Status:
                 amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
             elif source["silent"]:
                 amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
+        amiss += self._ingest.presence.reasons(now, but=[s["name"] for s in sources if s["silent"]])
         dropping = now - self._dropped_at < RECENT
         flowing = [
             s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"

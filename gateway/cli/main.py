@@ -15,6 +15,7 @@ COMMANDS: Final = {
         "gateway.cli.status",
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
+    "devices": ("gateway.cli.devices", "list the devices that were heard, and those that fell silent"),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "config": ("gateway.cli.config", "check a configuration file"),

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.status import EXIT_CODES, span
+from gateway.cli.status import EXIT_CODES
 from gateway.control import ControlError, ask, find_socket
+from gateway.spans import span
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.toml")
 

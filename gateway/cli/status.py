@@ -12,8 +12,24 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.control import ControlError, ask, find_socket
+from gateway.spans import span
 
 EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
+PROBLEMS: Final = {
+    "checksum_errors": "checksum errors",
+    "malformed": "malformed frames",
+    "too_long": "frames too long",
+    "cut_short": "frames cut short",
+    "damaged_bytes": "damaged bytes",
+    "resyncs": "resyncs",
+    "too_large": "messages too large",
+    "unmatched": "messages of no configured topic",
+    "redelivered": "messages redelivered",
+    "reconnects": "reconnects",
+    "dead_letters": "dead letters",
+}
+"""Counts of a source that tell of trouble, and their words."""
+
 COLOURS: Final = {"healthy": "\x1b[32m", "degraded": "\x1b[33m", "down": "\x1b[31m"}
 
 
@@ -62,6 +78,7 @@ def lines(status: dict[str, Any], *, colour: bool) -> Iterator[str]:
     yield ""
     yield from _way_out(status)
     yield ""
+    yield from _quality(status["sources"])
     yield from _ledger(status["ledger"])
 
 
@@ -86,6 +103,21 @@ def _way_out(status: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def _quality(sources: list[dict[str, Any]]) -> Iterator[str]:
+    """What went wrong on the way here, since the start; nothing if nothing did."""
+    shown = []
+    for source in sources:
+        counts = {**source["counts"], "dead_letters": source["dead_letters"]}
+        counts["reconnects"] = max(0, counts.get("connects", 0) - 1)
+        wrong = [f"{words} {counts[name]}" for name, words in PROBLEMS.items() if counts.get(name)]
+        if wrong:
+            shown.append(f"  {source['name']}: {', '.join(wrong)}")
+    if shown:
+        yield "QUALITY  since the start"
+        yield from shown
+        yield ""
+
+
 def _ledger(ledger: dict[str, Any]) -> Iterator[str]:
     stops = ledger["unclean_stops"]
     yield (
@@ -102,11 +134,3 @@ def _ledger(ledger: dict[str, Any]) -> Iterator[str]:
             f" delivered + {readings['spooled']} spooled + {readings['in_memory']} in memory"
             f" + {readings['refused']} refused" + (f" + {dropped}" if dropped else "")
         )
-
-
-def span(seconds: float) -> str:
-    """A length of time for the eye: `41 h`, `3 min`, `2.5 s`."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - where a decimal stops telling

@@ -187,3 +187,13 @@ def test_what_cannot_be_a_frame_is_malformed(spec: str | dict[str, Any], stream:
     framing.push(stream)
 
     assert (framing.counts.malformed, framing.counts.checksum_errors) == (1, 0)
+
+
+def test_a_damaged_frame_counts_though_a_false_start_had_claimed_it_and_the_good_one_before_it() -> None:
+    device = DEVICES["length, crc32"]
+    good_one = device.send(device.frame(b"12345678"))
+    bad = good_one[:-5] + b"9" + good_one[-4:]
+    framing = framing_of(device)
+    framing.push(b"\xaa\x55\x28" + good_one + bad + good_one)
+
+    assert (framing.counts.frames, framing.counts.checksum_errors) == (2, 2)

@@ -1,0 +1,186 @@
+"""Which devices there are, when each was last heard, and which have fallen silent.
+
+Fed once per batch, by live readings only: what stands in for a source, and what a broker kept or sends again, is no sign
+of life. All of it is in memory and begins anew with the daemon. Times are in seconds of the monotonic clock.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import structlog
+
+from devices.reading import Reading
+from gateway.feed import Feed
+from gateway.rare import Rare
+from gateway.rhythm import FLOOR
+from gateway.roll import AWAY, Roll
+from gateway.sources import SourceSpec
+from gateway.spans import span
+from gateway.spool import Batch
+
+_log = structlog.get_logger()
+
+CAPACITY: Final = 10_000
+"""Devices that are remembered, of all sources together; beyond, the least recently heard are forgotten."""
+
+GRACE: Final = 600.0
+"""Seconds that a source must have been here before a device that it should bring, and did not, is named."""
+
+STALL: Final = 5.0
+"""If so many seconds lie between two ticks, which come once a second, the daemon itself was away: nobody is to blame."""
+
+NAMED: Final = 3
+"""Devices that the reasons of the status name; of the others they say how many there are."""
+
+PAGE: Final = 1000
+"""Devices of one answer to `gatewayctl devices list`: less than control.RESPONSE_LIMIT, with the longest names too."""
+
+_device: Final[Callable[[Reading], str]] = attrgetter("device")
+
+
+class Presence:
+    """The devices of all sources. Used from the event loop's thread only.
+
+    Attributes:
+        rolls: by name of the source, its devices.
+    """
+
+    def __init__(self, specs: Iterable[SourceSpec], now: float) -> None:
+        self.rolls = {spec.source.name: Roll(spec) for spec in specs}
+        self._ticked = now
+        self._silent = Rare("device silent", "warning")
+        self._back = Rare("device back", "info")
+        self._forgotten = Rare("device forgotten", "info")
+        self._missing = Rare("device not heard since the start", "warning")
+
+    def heard(self, batch: Batch, now: float) -> None:
+        """Take note of whose readings are in a batch. Of several readings of a device the last one tells."""
+        if now - self._ticked > STALL:
+            self._begin_anew(now)
+        readings = batch.readings
+        latest: dict[str, dict[str, Reading]] = defaultdict(dict)
+        if len(batch.counts) == 1:  # most often, and cheaper by a third
+            [source] = batch.counts
+            latest[source] = dict(zip(map(_device, readings), readings, strict=True))
+        else:
+            for reading in readings:
+                latest[reading.source][reading.device] = reading
+        for source, of_devices in latest.items():
+            roll = self.rolls.get(source)
+            if roll is None:  # a source that does not bear its own name: no reason to lose its readings
+                continue
+            new, back = roll.mark(of_devices, now)
+            for device in new:
+                self._make_room(now)
+                roll.add(device, now)
+            for device, silent_s in back:
+                self._back.say(now, source=source, device=device, silent_s=round(silent_s, 1))
+
+    def tick(self, now: float, feeds: Sequence[Feed], *, reading: bool) -> None:
+        """Look who has fallen silent. Called once a second.
+
+        `reading` is whether all sources are read now: one that is made to wait for room brings nothing.
+        """
+        if now - self._ticked > STALL or not reading:
+            self._begin_anew(now)
+        self._ticked = now
+        for feed in feeds:
+            roll = self.rolls[feed.source.name]
+            if feed.state != "connected":
+                roll.leave()
+                continue
+            roll.here_since = feed.since if roll.here_since == AWAY else max(roll.here_since, feed.since)
+            if now - roll.here_since > FLOOR:
+                self._look(roll, now)
+            if roll.missing and not roll.overdue and now - roll.here_since > GRACE:
+                roll.overdue = True
+                for device in sorted(roll.missing):
+                    self._missing.say(now, source=roll.name, device=device)
+        for rare in (self._silent, self._back, self._forgotten, self._missing):
+            rare.sum_up(now)
+
+    def reasons(self, now: float, but: Collection[str] = ()) -> Iterator[str]:
+        """What is amiss, in sentences. The sources in `but` are called silent as a whole already."""
+        rolls = [roll for roll in self.rolls.values() if roll.name not in but]
+        for roll in rolls:
+            if roll.all_silent:
+                last = span(now - max(rhythm.last for rhythm in roll.silent.values()))
+                yield (
+                    f"all {len(roll.silent)} devices of source {roll.name} are silent, the last one for {last}: look for "
+                    "what they have in common"
+                )
+        silent = [
+            (roll.name, device, rhythm)
+            for roll in rolls
+            if not roll.all_silent
+            for device, rhythm in roll.silent.items()
+        ]
+        for source, device, rhythm in silent[:NAMED]:
+            yield (
+                f"device {device} (source {source}) silent for {span(now - rhythm.last)}, usually every "
+                f"{span(rhythm.usual() or 0.0)}: check its power and its link, or `gatewayctl devices forget` it"
+            )
+        if len(silent) > NAMED:
+            yield f"and {len(silent) - NAMED} more devices are silent: see `gatewayctl devices list`"
+        missing = [(roll.name, device) for roll in rolls if roll.overdue for device in sorted(roll.missing)]
+        for source, device in missing[:NAMED]:
+            yield (
+                f"device {device} (source {source}) not heard since the start: sources.{source}.devices names it; is it "
+                "switched on, and does it call itself that?"
+            )
+        if len(missing) > NAMED:
+            yield (
+                f"and {len(missing) - NAMED} more devices not heard since the start: see `gatewayctl devices list`"
+            )
+
+    def page(self, after: tuple[str, str], now: float) -> tuple[list[dict[str, Any]], bool]:
+        """The next devices behind `after`, a source and a device, in that order; and whether there are more."""
+        keys = sorted(
+            key
+            for roll in self.rolls.values()
+            for device in (*roll.devices, *roll.missing)
+            if (key := (roll.name, device)) > after
+        )
+        rows = [self.rolls[source].row(device, now) for source, device in keys[:PAGE]]
+        return rows, len(keys) > PAGE
+
+    def forget(self, device: str, source: str = "") -> list[str]:
+        """Forget a device of all sources, or of one; returns of which. It is on the roll again once it is heard."""
+        return [
+            roll.name for roll in self.rolls.values() if source in {"", roll.name} and roll.forget(device)
+        ]
+
+    def _look(self, roll: Roll, now: float) -> None:
+        before = roll.all_silent
+        fallen, gone = roll.look(now)
+        if roll.all_silent and not before:
+            _log.warning("all devices silent", source=roll.name, count=len(roll.silent))
+        elif not roll.all_silent:
+            for device in fallen:
+                rhythm = roll.silent[device]
+                usual_s = round(rhythm.usual() or 0.0, 1)
+                silent_s = round(now - rhythm.last, 1)
+                self._silent.say(now, source=roll.name, device=device, silent_s=silent_s, usual_s=usual_s)
+        for device in gone:
+            self._forgotten.say(now, source=roll.name, device=device, reason="silent for a day")
+
+    def _make_room(self, now: float) -> None:
+        if sum(len(roll.devices) for roll in self.rolls.values()) < CAPACITY:
+            return
+        oldest = min(
+            (roll for roll in self.rolls.values() if roll.devices),
+            key=lambda roll: next(iter(roll.devices.values())).counted,
+        )
+        device = next(iter(oldest.devices))
+        oldest.forget(device)
+        reason = f"more than {CAPACITY} devices, and of them it was heard the longest ago"
+        self._forgotten.say(now, source=oldest.name, device=device, reason=reason)
+
+    def _begin_anew(self, now: float) -> None:
+        """For a while nobody was heard, and that was our own doing."""
+        self._ticked = now
+        for roll in self.rolls.values():
+            if roll.here_since != AWAY:
+                roll.here_since = now
