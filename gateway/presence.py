@@ -6,6 +6,7 @@ of life. All of it is in memory and begins anew with the daemon. Times are in se
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
@@ -111,19 +112,15 @@ class Presence:
                     f"all {len(roll.silent)} devices of source {roll.name} are silent, the last one for {last}: look for "
                     "what they have in common"
                 )
-        silent = [
-            (roll.name, device, rhythm)
-            for roll in rolls
-            if not roll.all_silent
-            for device, rhythm in roll.silent.items()
-        ]
-        for source, device, rhythm in silent[:NAMED]:
+        several = [roll for roll in rolls if not roll.all_silent]
+        silent = ((roll.name, *one) for roll in several for one in roll.silent.items())
+        for source, device, rhythm in islice(silent, NAMED):
             yield (
                 f"device {device} (source {source}) silent for {span(now - rhythm.last)}, usually every "
                 f"{span(rhythm.usual() or 0.0)}: check its power and its link, or `gatewayctl devices forget` it"
             )
-        if len(silent) > NAMED:
-            yield f"and {len(silent) - NAMED} more devices are silent: see `gatewayctl devices list`"
+        if (more := sum(len(roll.silent) for roll in several) - NAMED) > 0:
+            yield f"and {more} more devices are silent: see `gatewayctl devices list`"
         missing = [(roll.name, device) for roll in rolls if roll.overdue for device in sorted(roll.missing)]
         for source, device in missing[:NAMED]:
             yield (
@@ -137,14 +134,17 @@ class Presence:
 
     def page(self, after: tuple[str, str], now: float) -> tuple[list[dict[str, Any]], bool]:
         """The next devices behind `after`, a source and a device, in that order; and whether there are more."""
-        keys = sorted(
-            key
-            for roll in self.rolls.values()
-            for device in (*roll.devices, *roll.missing)
-            if (key := (roll.name, device)) > after
-        )
-        rows = [self.rolls[source].row(device, now) for source, device in keys[:PAGE]]
-        return rows, len(keys) > PAGE
+        rows: list[dict[str, Any]] = []
+        for source in sorted(self.rolls):
+            if source < after[0]:
+                continue
+            roll = self.rolls[source]
+            names = sorted(name for name in (*roll.devices, *roll.missing) if (source, name) > after)
+            room = PAGE - len(rows)
+            rows += [roll.row(name, now) for name in names[:room]]
+            if len(names) > room:
+                return rows, True
+        return rows, False
 
     def forget(self, device: str, source: str = "") -> list[str]:
         """Forget a device of all sources, or of one; returns of which. It is on the roll again once it is heard."""

@@ -76,10 +76,10 @@ class Rhythm:
         if self._judged:
             return self._limit
         self._judged = True
-        usual = self.usual()
-        if usual is not None:
-            if self.habit() == "regular":
-                self._limit = max(5 * usual, 3 * max(self._intervals), FLOOR)
+        known = sorted(self._intervals)
+        if len(known) >= ENOUGH:
+            if _regular(known):
+                self._limit = max(5 * known[len(known) // 2], 3 * known[-1], FLOOR)
             else:
                 self._limit = max(3 * self._longest, FLOOR, self._first + A_DAY - self.counted)
         return self._limit
@@ -94,5 +94,9 @@ class Rhythm:
         known = sorted(self._intervals)
         if len(known) < ENOUGH:
             return "learning"
-        tenth = len(known) // 10
-        return "regular" if known[-1 - tenth] <= UNEVEN * known[tenth] else "irregular"
+        return "regular" if _regular(known) else "irregular"
+
+
+def _regular(known: list[float]) -> bool:
+    tenth = len(known) // 10
+    return known[-1 - tenth] <= UNEVEN * known[tenth]

@@ -6,7 +6,7 @@ from typing import Final
 import framed
 from figures import Figure, say
 
-from devices.framing import make_framing
+from devices.framing import FRAMINGS, make_framing
 
 CHUNK: Final = 4096
 """What the event loop reads at a time from a busy port."""
@@ -16,7 +16,10 @@ CONTENT: Final = b"$t=21.5 h=40.25 p=1013"
 
 
 def framing(bench: object = None) -> list[Figure]:  # noqa: ARG001 - asked of all measurements
-    """One figure a framing, for frames of some 22 bytes; and the processor's share at 921,600 baud."""
+    """Per frame, which is a reading or several, of some 22 bytes; and the processor's share at 921,600 baud."""
+    kinds = {spec if isinstance(spec, str) else spec["kind"] for spec, *_ in framed.DEVICES.values()}
+    if unmeasured := FRAMINGS.keys() - kinds:
+        raise AssertionError(f"no device in framed.py for {', '.join(sorted(unmeasured))}")
     figures = []
     for name, device in framed.DEVICES.items():
         wire = device.send(device.frame(CONTENT))
@@ -28,7 +31,7 @@ def framing(bench: object = None) -> list[Figure]:  # noqa: ARG001 - asked of al
         took = time.process_time() - began
         if sum(found) != count:
             raise AssertionError(f"{name}: {sum(found)} frames of {count}")
-        figures.append(Figure(f"framing {name}, {len(wire)} bytes", took / count * 1e6, "us"))
+        figures.append(Figure(f"framing {name}, {len(wire)} bytes, per frame", took / count * 1e6, "us"))
         figures.append(
             Figure(f"framing {name}, share of a core at 921,600 baud", took / len(stream) * 9_216_000, "%")
         )

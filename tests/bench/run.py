@@ -26,6 +26,7 @@ from gatewayd import Bench  # noqa: E402
 from latency import latency  # noqa: E402
 from once import exactly_once  # noqa: E402
 from outages import outage  # noqa: E402
+from presence import presence  # noqa: E402
 from slow_link import slow_link  # noqa: E402
 from spool_disk import recovery, spool  # noqa: E402
 from waits import start_up, status  # noqa: E402
@@ -44,6 +45,7 @@ MEASUREMENTS: Final = {
     "exactly-once": exactly_once,
     "framing": framing,
     "decoders": decoders,
+    "presence": presence,
 }
 
 ON_REQUEST: Final = {
