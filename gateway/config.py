@@ -160,6 +160,7 @@ class SourceKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         kind: which module serves it, see devices.registry.
         devices: shell patterns of the device names it may bring, `boiler-*`; others become dead letters. Empty: all.
+            A name without wildcards is a device that should exist.
         fallback: what yields readings, marked as simulated, while the source is away.
         fallback_after: seconds it must be away before the fallback steps in.
         simulator: settings of the fallback, as of a source of kind simulator.

@@ -124,7 +124,7 @@ class Roll:
         """What is known of a device. Its keys are the contract of `gatewayctl devices list --json` (docs/status.md)."""
         rhythm = self.devices.get(device)
         if rhythm is None:
-            state, age, usual = "missing", None, None
+            state, age, usual = "missing" if self.overdue else "awaited", None, None
         else:
             age, usual = now - rhythm.last, rhythm.usual()
             here = self.here_since != AWAY

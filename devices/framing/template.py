@@ -8,7 +8,7 @@ bytes written as hex digits between a colon and a line end, as Modbus ASCII does
 Then choose the engine. If something stands between frames that no frame contains, it is Delimited, and what is left
 to write is how to unpack what stands between two delimiters. If only the beginning, the length or the checksum show
 where a frame is, it is Scanned: write _measure(), as in length_prefix.py. Both keep the promises of common.Framing:
-any chunking, bounded memory, linear work, and finding the next good frame after damage.
+any chunking, bounded memory, linear work, finding the next good frame after damage, and the counts.
 
 To make it known: add it to FRAMINGS in __init__.py, describe it in docs/serial.md, and write its encoder in
 tests/support/framed.py: the tests of all framings then try it on garbage, torn frames and flipped bits.

@@ -1,7 +1,7 @@
 """Show each device: its source, when it was last heard, how often it usually is, and what that means.
 
-States: regular, irregular (says something when something happens), learning (not enough heard to tell), silent, missing
-(the configuration names it, and it was not heard since the start), away (its source is).
+States: regular, irregular (says something when something happens), learning (not enough heard to tell), silent, away (its
+source is), awaited (the configuration names it), missing (the same, and it was not heard for ten minutes).
 
 Exit code: 0 shown, 2 gatewayd does not answer.
 

@@ -219,7 +219,7 @@ def test_a_device_that_the_configuration_names_and_nobody_heard_is_named_after_a
     hall = Hall(devices=["boiler-7", "pump", "press-*"])
     with capture_logs() as logs:
         hall.wait(presence.GRACE, PUMP, every=30)
-        assert hall.reasons() == []
+        assert (hall.state(), hall.reasons()) == ("awaited", [])
         hall.wait(5, PUMP, every=5)
     [reason] = hall.reasons()
     assert reason.startswith("device boiler-7 (source plant) not heard since the start: ")
