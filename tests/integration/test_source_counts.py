@@ -5,11 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import mosquitto
+import pytest
 from mosquitto import Mosquitto
 from pty_port import SerialLine
 from waiting import until
 
-from devices import registry
+from devices import registry, serial_port
 from devices.errors import SourceLost
 from devices.source import Source
 from gateway.testing import RecordingIntake
@@ -53,6 +54,28 @@ def test_a_serial_line_counts_each_damaged_frame_though_they_are_one_dead_letter
             "resyncs": 1,
             "connects": 2,
         }
+
+    with SerialLine(tmp_path) as line:
+        asyncio.run(scenario(line))
+
+
+def test_the_tail_of_a_frame_at_the_opening_of_a_uart_is_one_that_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_port, "is_uart", lambda _: True)
+
+    async def scenario(line: SerialLine) -> None:
+        source = registry.open_source("one", {"kind": "serial", "port": str(line.name)})
+        intake = RecordingIntake()
+        line.write(b"=21.5\nt=22.5\n")
+        task = asyncio.create_task(source.run(intake))
+        await until(lambda: intake.lines and intake.rejects, "both lines")
+        task.cancel()
+        await asyncio.wait([task])
+        await source.close()
+
+        expected = {"bytes": 13, "damaged_bytes": 5, "frames": 1, "cut_short": 1, "connects": 1}
+        assert {name: count for name, count in source.counts.items() if count} == expected
 
     with SerialLine(tmp_path) as line:
         asyncio.run(scenario(line))

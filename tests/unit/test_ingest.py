@@ -17,6 +17,7 @@ from gateway.config import Ingest as IngestSettings
 from gateway.config import Spool as SpoolSettings
 from gateway.ingest import Ingest
 from gateway.ledger import Ledger
+from gateway.presence import Presence
 from gateway.sources import SourceSpec
 from gateway.spool import Spool
 from gateway.testing import ScriptedSource, connects, fails_with
@@ -259,6 +260,23 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
         assert await rig.values() == [1.0]
         events = [entry["event"] for entry in logs]
         assert events.index("stand-in started") < events.index("stand-in stopped")
+
+    asyncio.run(scene())
+
+
+def test_who_fell_silent_is_looked_for_while_sources_are_read_and_not_while_they_are_made_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[tuple[Sequence[feed.Feed], bool]] = []
+    monkeypatch.setattr(Presence, "tick", lambda _, __, feeds, *, reading: looks.append((feeds, reading)))
+
+    async def scene() -> None:
+        for has_room in (True, False):
+            rig = Rig(SourceSpec(ScriptedSource(connects, name="line")))
+            monkeypatch.setattr(rig.spool, "has_room", lambda has_room=has_room: has_room)
+            async with rig:
+                await until(lambda: rig.beats, "the first second")  # noqa: B023 - awaited here
+            assert looks[-1] == (rig.ingest.feeds, has_room)
 
     asyncio.run(scene())
 

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from devices.reading import Quality, Reading
 from gateway import presence, roll
+from gateway.rare import Rare
 from gateway.rhythm import ENOUGH, FLOOR, Rhythm
 from gateway.spool import Batch
 
@@ -187,6 +188,34 @@ def test_a_source_whose_devices_all_fall_silent_is_named_once() -> None:
     assert hall.reasons(but=["plant"]) == []
 
 
+def test_not_all_are_silent_while_one_has_its_time_yet() -> None:
+    hall = Hall()
+    hall.wait(20 * 600, ("plant", "slow"), every=600)
+    hall.wait(600, BOILER, PUMP, every=30)
+    hall.wait(200)
+
+    assert [hall.state(device) for device in ("boiler-7", "pump", "slow")] == ["silent", "silent", "regular"]
+    assert len(hall.reasons()) == 2
+
+
+def test_an_event_that_comes_often_is_said_a_few_times_a_minute_and_summed_up_once() -> None:
+    rare = Rare("device silent", "warning")
+    with capture_logs() as logs:
+        for number in range(8):
+            rare.say(0.0, device=number)
+        rare.sum_up(0.0)
+        rare.say(10.0, device=8)
+        rare.sum_up(10.0)
+        rare.say(20.0, device=9)
+        rare.sum_up(59.0)
+        assert [entry["device"] for entry in logs] == [0, 1, 2, 3, 4, 7]
+        rare.sum_up(60.0)
+        rare.sum_up(120.0)
+        rare.say(121.0, device=10)
+
+    assert [(entry["device"], entry.get("and_more")) for entry in logs[5:]] == [(7, 2), (9, 1), (10, None)]
+
+
 def test_many_that_change_are_counted_not_listed() -> None:
     hall = Hall()
     many = [("plant", f"d{number:03}") for number in range(420)]
@@ -254,13 +283,13 @@ def test_no_more_devices_are_remembered_than_there_is_room_for(monkeypatch: pyte
     monkeypatch.setattr(presence, "CAPACITY", 3)
     hall = Hall("plant", "yard")
     with capture_logs() as logs:
-        for key in (("yard", "old"), BOILER, PUMP, ("yard", "old"), ("yard", "new")):
+        for key in (BOILER, PUMP, ("yard", "gate"), BOILER, ("yard", "door")):
             hall.wait(1)
             hall.hear(key)
 
-    assert list(hall.presence.rolls["plant"].devices) == ["pump"]
-    assert list(hall.presence.rolls["yard"].devices) == ["old", "new"]
-    assert [(entry["event"], entry["device"]) for entry in logs] == [("device forgotten", "boiler-7")]
+    assert list(hall.presence.rolls["plant"].devices) == ["boiler-7"]
+    assert list(hall.presence.rolls["yard"].devices) == ["gate", "door"]
+    assert [(entry["event"], entry["device"]) for entry in logs] == [("device forgotten", "pump")]
 
 
 def test_pages_hold_every_device_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
