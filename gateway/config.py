@@ -50,7 +50,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         bootstrap_servers: host:port, several separated by commas.
-        readings_topic, dead_letters_topic, anomalies_topic: names of the topics.
+        readings_topic, dead_letters_topic, anomalies_topic, status_topic: names of the topics.
         create_topics: make topics that do not exist.
         partitions, replication: of topics made here; 0 leaves it to the broker.
         options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
@@ -60,6 +60,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readings_topic: TopicName = "readings"
     dead_letters_topic: TopicName = "dead-letters"
     anomalies_topic: TopicName = "anomalies"
+    status_topic: TopicName = "gateway-status"
     create_topics: bool = True
     partitions: Annotated[int, Meta(ge=0, le=10_000)] = 6
     replication: Annotated[int, Meta(ge=0, le=32)] = 0
@@ -219,7 +220,7 @@ def check_topics(kafka: Kafka, path: Path) -> None:
     Raises:
         ConfigError: two of the topics are one. `path` is the file, for the message.
     """
-    keys = ("readings_topic", "dead_letters_topic", "anomalies_topic")
+    keys = ("readings_topic", "dead_letters_topic", "anomalies_topic", "status_topic")
     seen: dict[str, str] = {}
     for key in keys:
         name = getattr(kafka, key)

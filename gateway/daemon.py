@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import gateway.plain_structlog  # noqa: F401 - first, as all that follow import structlog
 
@@ -23,6 +23,7 @@ from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
 from gateway.device_verbs import device_page, forget_device
 from gateway.forward import Forward, RivalError
+from gateway.heartbeat import Heartbeat, summary
 from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
 from gateway.kafka.idempotent import IdempotentSink
@@ -72,10 +73,13 @@ class Daemon:
             daemon_socket(config.control.socket),
             {
                 "ping": lambda _: {},
-                "status": lambda _: self._status.report(self._forward, self._sink),
+                "status": lambda _: self._report(),
                 "devices": lambda request: device_page(self._ingest.presence, request, time.monotonic()),
                 "forget device": lambda request: forget_device(self._ingest.presence, request),
             },
+        )
+        self._heartbeat = Heartbeat(
+            config.kafka.status_topic, gateway, clock, lambda: summary(self._report())
         )
         self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
 
@@ -93,7 +97,8 @@ class Daemon:
             self._ingest.run(self._watchdog.worker("ingest", INTAKE_DEADLINE).done), name="ingest"
         )
         forward = asyncio.create_task(
-            self._forward.run(self._watchdog.worker("forward", FORWARD_DEADLINE).done), name="forward"
+            self._forward.run(self._watchdog.worker("forward", FORWARD_DEADLINE).done, self._heartbeat),
+            name="forward",
         )
         helpers = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
@@ -120,7 +125,7 @@ class Daemon:
             async with asyncio.timeout(CLOSE_DEADLINE):
                 await self._ingest.close()
         await self._control.close()
-        report = self._status.report(self._forward, self._sink)
+        report = self._report()
         _log.info("stopped", gateway=self._gateway, ledger=report["ledger"])
         for task in done - {stopping}:
             task.result()  # a part ended by itself: a defect, shown with its traceback, and systemd starts us again
@@ -135,10 +140,13 @@ class Daemon:
     def _kafka_away(self) -> bool:
         return self._sink.link.reachable is False
 
+    def _report(self) -> dict[str, Any]:
+        return self._status.report(self._forward, self._sink)
+
     async def _tick(self) -> None:
         while True:
             self._status.tick()
-            report = self._status.report(self._forward, self._sink)
+            report = self._report()
             lifecycle.notify(STATUS=_line(report))
             await asyncio.sleep(1)
 

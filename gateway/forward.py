@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, w
 
 from gateway.clock import Clock
 from gateway.config import GatewayConfig
+from gateway.heartbeat import Heartbeat
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
 from gateway.ledger import Ledger
@@ -22,6 +23,9 @@ from gateway.spool import Batch, Spool
 from gateway.wire import decode_dead_letter, decode_reading
 
 _log = structlog.get_logger()
+
+ROUND: Final = MAX_RECORDS - 1
+"""Readings and dead letters of a round: a status record may travel with them."""
 
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two attempts at most; from a fifth of a second, doubled, with jitter."""
@@ -68,7 +72,10 @@ class Forward:
         self._ledger = ledger
         self._kafka = config.kafka
         self._gateway = gateway
+        self._clock = clock
+        self._batch_age = round(config.ingest.batch_age * 1e9)
         self._attempt_done: Callable[[], None] = lambda: None
+        self._heartbeat: Heartbeat | None = None
         # Made once: making it costs more than a round that succeeds at once.
         self._retried = AsyncRetrying(
             after=lambda _: self._attempt_done(),
@@ -83,13 +90,16 @@ class Forward:
         self.last_delivery = 0.0
         self.unclean_stops: int | None = None
 
-    async def run(self, attempt_done: Callable[[], None]) -> None:
+    async def run(self, attempt_done: Callable[[], None], heartbeat: Heartbeat | None = None) -> None:
         """Deliver until cancelled. `attempt_done` hears of every attempt, successful or not, from any thread.
+
+        The status records of `heartbeat` travel with the readings, or by themselves while there are none.
 
         Raises:
             RivalError: see there.
         """
         self._attempt_done = attempt_done
+        self._heartbeat = heartbeat
         await self._retried(self._resume)
         while True:
             try:
@@ -98,7 +108,7 @@ class Forward:
             except TimeoutError:
                 await self._idle()
                 continue
-            if batches := await self._spool.read(MAX_RECORDS):
+            if batches := await self._spool.read(ROUND):
                 await self._round(batches)
 
     async def finish(self) -> None:
@@ -125,7 +135,8 @@ class Forward:
 
     async def _idle(self) -> None:
         await self._sink.idle()
-        if time.monotonic() - self._said > RENEW_EVERY:
+        due = self._heartbeat is not None and self._heartbeat.due
+        if due or time.monotonic() - self._said > RENEW_EVERY:
             await self._renew()
         self._attempt_done()
 
@@ -144,6 +155,7 @@ class Forward:
         """
         this = self._on_its_way = _Round(batches)
         records = [record for batch in batches for record in self._records.of(batch, self._spool.id)]
+        records += self._beat(self._records.received(batches[-1]))
 
         async def attempt() -> None:
             nonlocal records
@@ -160,9 +172,21 @@ class Forward:
         else:
             self._settle(this)
 
+    def _beat(self, delivered_until: int, *, stopped: bool = False) -> list[Record]:
+        """The status record, if one is due."""
+        if self._heartbeat is None or not (stopped or self._heartbeat.due):
+            return []
+        return [self._heartbeat.record(delivered_until, stopped=stopped)]
+
+    def _is_beat(self, refused: Record, reason: str) -> bool:
+        """Whether what Kafka refused is a status record, which nothing takes the place of."""
+        return self._heartbeat is not None and self._heartbeat.refused(refused, reason)
+
     def _in_their_place(self, this: _Round, refused: Sequence[tuple[Record, str]]) -> Iterator[Record]:
         """The dead letters to be sent instead of refused records, which are noted."""
         for record, reason in refused:
+            if self._is_beat(record, reason):
+                continue
             letter = self._records.instead_of(record, reason)
             if letter is None or not self._records.is_letter(record):
                 this.refused.append((record, reason))
@@ -193,7 +217,7 @@ class Forward:
             KafkaUnavailableError, _PendingError: try again.
             RivalError: see there.
         """
-        topics = [self._kafka.readings_topic, self._kafka.dead_letters_topic]
+        topics = [self._kafka.readings_topic, self._kafka.dead_letters_topic, self._kafka.status_topic]
         found = await self._sink.resume(topics, self._attempt_done)
         if found is not None:
             await self._trim(found)
@@ -241,8 +265,13 @@ class Forward:
             _log.warning("the last run did not end in order", unclean_stops=self.unclean_stops)
 
     async def _say(self, *, ended: bool = False) -> None:
-        """Commit the position by itself."""
-        sent = await self._sink.send([], self._position(None, ended=ended), self._attempt_done)
+        """Commit the position without readings; a status record that is due travels with it."""
+        held = self._spool.depth().oldest
+        records = self._beat(held or self._clock.now() - (0 if ended else self._batch_age), stopped=ended)
+        sent = await self._sink.send(records, self._position(None, ended=ended), self._attempt_done)
+        if sent.refused:  # and the position with it
+            self._is_beat(*sent.refused[0])
+            sent = await self._sink.send([], self._position(None, ended=ended), self._attempt_done)
         if sent.trouble:
             raise _PendingError(sent.trouble)
         self._said = time.monotonic()

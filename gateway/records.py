@@ -42,6 +42,12 @@ class Records:
             records.append(self.of_letter(msgspec.structs.replace(letter, spool=spool, seq=seq)))
         return records
 
+    def received(self, batch: Batch) -> int:
+        """When the last thing in `batch` was received, as its record has it: nanoseconds since 1970 UTC."""
+        correction = self._clock.correction(batch.unset)
+        last = (batch.readings or batch.letters)[-1]
+        return last.received + (correction.delta if correction else 0)
+
     def of_letter(self, letter: DeadLetter) -> Record:
         """A dead letter."""
         return Record(self._kafka.dead_letters_topic, letter.source.encode(), encode_dead_letter(letter))

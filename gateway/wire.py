@@ -3,11 +3,12 @@
 Consumers ignore keys they do not know; a change that they could not ignore raises `v`. Times are integers of
 nanoseconds since 1970 UTC. A key whose value is the default of its field is left out.
 
-| topic        | key                                                      | value       |
-|--------------|----------------------------------------------------------|-------------|
-| readings     | `gateway/device` (`device` if device names are global)   | Reading     |
-| anomalies    | the same as of its readings                              | Anomaly     |
-| dead-letters | source                                                   | DeadLetter  |
+| topic          | key                                                      | value         |
+|----------------|----------------------------------------------------------|---------------|
+| readings       | `gateway/device` (`device` if device names are global)   | Reading       |
+| anomalies      | the same as of its readings                              | Anomaly       |
+| dead-letters   | source                                                   | DeadLetter    |
+| gateway-status | gateway                                                  | GatewayStatus |
 """
 
 from typing import Annotated, Final, Literal, TypeVar
@@ -141,13 +142,42 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
 
 
-T = TypeVar("T", Reading, Identity, Anomaly, DeadLetter)
+class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a gateway is. Written every `every_s` seconds while it reaches Kafka, and once more at an orderly stop.
+
+    Attributes:
+        v: version of this contract; always there.
+        gateway: its id.
+        version: of its program.
+        time: when this was made, by its clock, in nanoseconds since 1970 UTC.
+        state: `stopped` in the last one before an orderly end.
+        health: as `gatewayctl status` has it.
+        delivered_until: all that it received before this time (its `received`) is in Kafka before this record.
+        every_s: seconds until the next one.
+        reasons: for its health, the first few.
+        clock_unset: its clock was not known to be right, so neither are the times.
+    """
+
+    v: int
+    gateway: str
+    version: str
+    time: Nanoseconds
+    state: Literal["running", "stopped"]
+    health: Literal["healthy", "degraded", "down"]
+    delivered_until: Nanoseconds
+    every_s: float
+    reasons: tuple[str, ...] = ()
+    clock_unset: bool = False
+
+
+T = TypeVar("T", Reading, Identity, Anomaly, DeadLetter, GatewayStatus)
 
 _ENCODER = msgspec.json.Encoder()
 _READING = msgspec.json.Decoder(Reading)
 _IDENTITY = msgspec.json.Decoder(Identity)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
 _DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
+_GATEWAY_STATUS = msgspec.json.Decoder(GatewayStatus)
 _FLAGS = [
     tuple(str(flag.name).lower() for flag in Quality if flag & bits) for bits in range(1 << len(Quality))
 ]
@@ -181,6 +211,11 @@ def encode_anomaly(anomaly: Anomaly) -> bytes:
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """The value of a record of the dead-letters topic."""
     return _ENCODER.encode(letter)
+
+
+def encode_gateway_status(status: GatewayStatus) -> bytes:
+    """The value of a record of the gateway-status topic."""
+    return _ENCODER.encode(status)
 
 
 def decode_reading(data: bytes) -> Reading:
@@ -217,6 +252,15 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
         WireError: as decode_reading.
     """
     return _decode(_DEAD_LETTER, data)
+
+
+def decode_gateway_status(data: bytes) -> GatewayStatus:
+    """The status in a record of the gateway-status topic.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    return _decode(_GATEWAY_STATUS, data)
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:

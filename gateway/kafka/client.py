@@ -89,7 +89,7 @@ def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
     try:
         known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
         missing = [
-            NewTopic(name, config.partitions or -1, config.replication or -1, config=TOPIC_SETTINGS)
+            NewTopic(name, config.partitions or -1, config.replication or -1, config=_settings(config, name))
             for name in names
             if name not in known
         ]
@@ -104,6 +104,11 @@ def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
         del (
             admin
         )  # the error holds this frame, and this its threads, for as long as somebody remembers the error
+
+
+def _settings(config: Kafka, name: str) -> dict[str, str]:
+    """Of a topic to be made. Of a gateway's status only the last one counts."""
+    return {**TOPIC_SETTINGS, "cleanup.policy": "compact"} if name == config.status_topic else TOPIC_SETTINGS
 
 
 def _note_creation(name: str, future: "Future[None]") -> None:

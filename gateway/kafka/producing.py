@@ -88,6 +88,7 @@ class Producing:
         self._config = config
         self._client_id = client_id
         self._settings = settings
+        self._beside = {config.dead_letters_topic, config.status_topic}
         self._worker = Worker()
         self._producer: Producer | None = self._make()
         self._probed = 0.0
@@ -155,8 +156,8 @@ class Producing:
         def judge(record: Record, error: KafkaError) -> None:
             nonlocal trouble
             step = step_of(error)
-            if record.topic == self._config.dead_letters_topic and error.code() in UNWRITABLE:
-                step = Step.DEAD_LETTER  # nowhere to put it, and no letter holds up the readings behind it
+            if record.topic in self._beside and error.code() in UNWRITABLE:
+                step = Step.DEAD_LETTER  # nowhere to put it, and it must not hold up the readings behind it
             steps.add(step)
             if step is Step.DEAD_LETTER:
                 suspects.append((record, explain(error)))

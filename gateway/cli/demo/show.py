@@ -46,7 +46,9 @@ def perform(length: float | None, view: View, stop: StopRequest) -> Report:
         score = Score()
         view.say("starting an embedded Kafka (in memory, for this demo only), gatewayd and gateway-detect")
         cluster = stack.enter_context(
-            EmbeddedKafka(kafka.readings_topic, kafka.anomalies_topic, kafka.dead_letters_topic)
+            EmbeddedKafka(
+                kafka.readings_topic, kafka.anomalies_topic, kafka.dead_letters_topic, kafka.status_topic
+            )
         )
         line = stack.enter_context(SerialLine(configs.LINE, configs.ON_THE_LINE, score.fault))
         files = configs.write(folder, cluster.bootstrap_servers, line.port)
