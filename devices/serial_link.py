@@ -8,7 +8,6 @@ restart a board, see devices.serial_tty.
 
 import os
 import socket
-import stat
 from pathlib import Path
 from re import Match
 from typing import Final, Protocol
@@ -19,8 +18,6 @@ from devices.serial_tty import open_tty
 
 CONNECT_WITHIN: Final = 5.0
 """Seconds that a serial server has for answering."""
-
-_PTY_MAJORS: Final = range(136, 144)  # Documentation/admin-guide/devices.txt of the kernel
 
 
 class Link(Protocol):
@@ -51,15 +48,6 @@ def still_named(port: str, link: Link) -> bool:
         return os.path.samestat(Path(port).stat(), os.fstat(link.fileno()))
     except OSError:
         return False
-
-
-def is_uart(fd: int) -> bool:
-    """Whether there is a wire behind `fd`, which may be in the middle of a line when it is opened.
-
-    A pseudo-terminal keeps what was written before, and a socket starts with its connection: these begin whole.
-    """
-    status = os.fstat(fd)
-    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) not in _PTY_MAJORS
 
 
 def _open_socket(url: str, address: Match[str]) -> socket.socket:

@@ -20,9 +20,10 @@ from devices.decoders import make_decoder
 from devices.errors import SettingError, SourceLost
 from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
-from devices.serial_link import Link, is_uart, open_link, still_named
+from devices.serial_link import Link, open_link, still_named
 from devices.serial_settings import Port, check_port
 from devices.serial_startup import Command, compose, send
+from devices.serial_tty import is_uart
 from devices.source import Intake, Origin
 
 READ_BYTES: Final = 16_384

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import termios
 import time
 from typing import Final
@@ -33,6 +34,7 @@ _PARITIES: Final = {
     "mark": serial.PARITY_MARK,
     "space": serial.PARITY_SPACE,
 }
+_PTY_MAJORS: Final = range(136, 144)  # Documentation/admin-guide/devices.txt of the kernel
 _UNPLUGGED: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV)
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 _BUSY: Final = (errno.EBUSY, errno.EAGAIN)
@@ -48,7 +50,8 @@ def open_tty(settings: Port) -> serial.Serial:
     port = _Port(settings)
     try:
         port.open()
-        port.shut_out()
+        if is_uart(port.fileno()):
+            port.shut_out()
         if settings.reset:
             port.restart_board()
     except (OSError, ValueError, termios.error) as error:
@@ -58,6 +61,15 @@ def open_tty(settings: Port) -> serial.Serial:
         port.close()
         raise
     return port
+
+
+def is_uart(fd: int) -> bool:
+    """Whether there is a wire behind `fd`, which may be in the middle of a line when it is opened.
+
+    A pseudo-terminal keeps what was written before, and a socket starts with its connection: these begin whole.
+    """
+    status = os.fstat(fd)
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) not in _PTY_MAJORS
 
 
 class _Port(serial.Serial):  # type: ignore[misc] # pyserial ships no types
@@ -88,7 +100,11 @@ class _Port(serial.Serial):  # type: ignore[misc] # pyserial ships no types
         self.port = settings.port
 
     def shut_out(self) -> None:
-        """Have the kernel refuse the port to all but root: pyserial's lock stops only those who ask for it."""
+        """Have the kernel refuse the port to all but root: pyserial's lock stops only those who ask for it.
+
+        Not a pseudo-terminal: who pretends a device there keeps it open, so that after a crash of the gateway nobody
+        would open the lock.
+        """
         fcntl.ioctl(self.fd, termios.TIOCEXCL)
 
     def restart_board(self) -> None:

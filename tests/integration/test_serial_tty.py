@@ -15,6 +15,7 @@ import pytest
 from pty_port import SerialLine
 from uart import Uart
 
+from devices import serial_tty
 from devices.errors import SourceLost, SourceRefused
 from devices.serial_settings import Port, Rs485
 from devices.serial_tty import open_tty
@@ -151,9 +152,10 @@ def test_the_shape_of_a_byte_is_as_configured(line: SerialLine, settings: dict[s
         assert uart.control & shape == flags
 
 
-def test_a_port_that_the_gateway_has_opened_is_shut_for_programs_that_ask_for_no_lock(
-    line: SerialLine,
+def test_a_real_port_that_the_gateway_has_opened_is_shut_for_programs_that_ask_for_no_lock(
+    line: SerialLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(serial_tty, "is_uart", lambda _: True)
     device = Path(line.device)
     device.chmod(0o666)
     program = f"import os; os.getuid() or os.setuid(65534); os.open({line.device!r}, os.O_RDWR)"

@@ -169,10 +169,14 @@ def test_who_has_locked_a_port_is_known_without_being_root(
 ) -> None:
     with_ftdi(machine)
     machine.process(8, "gatewayd", seen=False)
-    machine.process(9, "another", seen=False)
+    machine.process(9, "picocom", seen=False)
+    machine.uart("ttyAMA0")
     machine.lock("ttyUSB0", 8)
-    [port] = found(machine)
-    assert [claim["who"] for claim in port["used_by"]] == ["gatewayd, process 8: the gateway itself"]
+    machine.lock("ttyAMA0", 9)
+    assert [[claim["who"] for claim in port["used_by"]] for port in found(machine)] == [
+        ["picocom, process 9"],
+        ["gatewayd, process 8: the gateway itself"],
+    ]
     assert "can be seen by root only" in said(machine, capsys)[1]
 
 
