@@ -20,7 +20,10 @@ from devices.decoders import make_decoder
 from devices.errors import SettingError, SourceLost
 from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
-from devices.serial_link import Link, Port, check_port, is_uart, open_link, still_named
+from devices.serial_link import Link, open_link, still_named
+from devices.serial_settings import Port, check_port
+from devices.serial_startup import Command, compose, send
+from devices.serial_tty import is_uart
 from devices.source import Intake, Origin
 
 READ_BYTES: Final = 16_384
@@ -39,6 +42,7 @@ class Settings(Port, frozen=True, forbid_unknown_fields=True):
     """`[sources.NAME]` with `kind = "serial"`: a Port, and what its bytes mean.
 
     Attributes:
+        startup: what is written to the device after every opening: text, or tables with `hex` and `wait`.
         framing: where a frame ends: the name of a framing, or a table with its `kind` and options.
         max_frame: longest frame, in bytes; a longer one becomes a dead letter.
         decoder: how a frame is read: the name of a decoder, or a table with its `kind` and options.
@@ -46,6 +50,7 @@ class Settings(Port, frozen=True, forbid_unknown_fields=True):
         sensor: names the sensor of frames that name none. Empty: nothing does.
     """
 
+    startup: tuple[str | Command, ...] = ()
     framing: str | dict[str, Any] = "line"
     max_frame: Annotated[int, Meta(ge=1, le=1_048_576)] = MAX_FRAME
     decoder: str | dict[str, Any] = "keyvalue"
@@ -57,10 +62,10 @@ def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort
     """See devices.registry. A serial line does not hear who reads it.
 
     Raises:
-        SettingError: a port, name, framing or decoder that cannot be.
+        SettingError: a port, command, name, framing or decoder that cannot be.
     """
     key = f"sources.{name}"
-    check_port(settings.port, f"{key}.port")
+    check_port(settings, key)
     device = settings.device or name
     if not is_name(device):
         raise SettingError(f"{key}.device", f"{device!r} is no name: 1 to {NAME_LIMIT} printable characters")
@@ -79,6 +84,7 @@ class SerialPort:
         self.name = origin.source
         self.window = 0
         self._settings = settings
+        self._startup = compose(settings.startup, f"sources.{self.name}.startup")
         self._framing = framing  # one for all connections: cut() empties it
         self._origin = origin
         self._link: Link | None = None
@@ -104,15 +110,18 @@ class SerialPort:
         # time count as such however late a busy loop gets to see them.
         settled = loop.call_later(SETTLE, line.settle)
         loop.add_reader(link.fileno(), line.read)
+        starting = loop.create_task(self._start_up(link, line.gone))
         how = "the gateway stopped reading"
         try:
             how = await self._until_gone(link, line.gone)
         finally:
             settled.cancel()
+            starting.cancel()
             loop.remove_reader(link.fileno())
             line.cut(how)
+        await asyncio.wait([starting])  # it may still watch the descriptor
         await self.close()
-        raise SourceLost(f"{self._settings.port} is gone ({how}); it is opened again as soon as it is back")
+        raise SourceLost(f"{self._settings.port} is lost ({how}); it is opened again as soon as it is back")
 
     def safe(self, receipts: Sequence[Any]) -> None:
         """Nothing: a serial line cannot be asked to say it again."""
@@ -131,6 +140,14 @@ class SerialPort:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unwanted)
             raise
+
+    async def _start_up(self, link: Link, gone: "asyncio.Future[str]") -> None:
+        """Say what the device is to hear first. A device that does not take it is as good as gone."""
+        try:
+            await send(link.fileno(), self._startup)
+        except OSError as error:
+            if not gone.done():
+                gone.set_result(error.strerror or str(error))
 
     async def _until_gone(self, link: Link, gone: "asyncio.Future[str]") -> str:
         """Wait until the port is gone; says how."""

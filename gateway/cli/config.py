@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from devices.serial_ports import better_name
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
 from gateway.detect.config import load_detect
 from gateway.kafka.idempotent import IdempotentSink
@@ -41,9 +42,19 @@ def run(options: argparse.Namespace) -> int:
 def _check_gateway(path: Path) -> str:
     config = load(path, GatewayConfig)
     specs = open_sources(config, path, "check")
+    _advise(config)
     exactly_once = config.kafka.delivery == "exactly-once"
     _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)
     return f"{len(specs)} source(s): {', '.join(spec.source.name for spec in specs)}"
+
+
+def _advise(config: GatewayConfig) -> None:
+    """Name what is allowed and unwise: the name of a port that may be another adapter's tomorrow."""
+    for name, table in config.sources.items():
+        if table["kind"] == "serial" and (better := better_name(table["port"])):
+            sys.stdout.write(
+                f"sources.{name}.port: {table['port']} may lead to another adapter tomorrow; this one is always {better}\n"
+            )
 
 
 def _check_detect(path: Path) -> str:

@@ -1,6 +1,8 @@
-"""The devices behind the sources.
+"""Look at the devices: what there is, and how they do.
 
-example: gatewayctl devices list
+examples:
+  gatewayctl devices discover
+  gatewayctl devices list
 """
 
 import argparse
@@ -8,13 +10,14 @@ import importlib
 from typing import Final
 
 VERBS: Final = {
+    "discover": ("gateway.cli.discover", "list the serial ports of this machine, and how to configure them"),
     "list": ("gateway.cli.device_list", "show each device: when it was last heard, how often it usually is"),
     "forget": ("gateway.cli.device_forget", "forget a device that was taken away for good"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this command: those of its verbs."""
+    """Verbs of this command, each with its options."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (module_name, summary) in VERBS.items():
         module = importlib.import_module(module_name)
@@ -29,6 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
+    """Run the verb."""
     code: int = options.run_verb(options)
     return code

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "devices": ("gateway.cli.devices", "list the devices that were heard, and those that fell silent"),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
+    "devices": ("gateway.cli.devices", "list the serial ports of this machine, and how to configure them"),
     "config": ("gateway.cli.config", "check a configuration file"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),

@@ -27,6 +27,7 @@ from latency import latency  # noqa: E402
 from once import exactly_once  # noqa: E402
 from outages import outage  # noqa: E402
 from presence import presence  # noqa: E402
+from serial_lines import serial_lines  # noqa: E402
 from slow_link import slow_link  # noqa: E402
 from spool_disk import recovery, spool  # noqa: E402
 from waits import start_up, status  # noqa: E402
@@ -43,6 +44,7 @@ MEASUREMENTS: Final = {
     "spool": spool,
     "recovery": recovery,
     "exactly-once": exactly_once,
+    "serial-lines": serial_lines,
     "framing": framing,
     "decoders": decoders,
     "presence": presence,

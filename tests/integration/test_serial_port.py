@@ -6,6 +6,7 @@ import subprocess
 import sys
 import termios
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from devices.serial_port import Settings, open_source
 from gateway.testing import RecordingIntake
 
 TEN_MEGABYTES = 10 * 1024 * 1024
+REPLUGS_MAY_LEAVE = 20_000
+"""Bytes after two hundred of them: a hundred each would be a leak that two hundred thousand make 20 MB of."""
 
 
 @pytest.fixture
@@ -148,19 +151,38 @@ def test_a_hang_up_in_mid_line_rejects_the_half_and_reading_resumes_at_the_same_
     asyncio.run(scenario())
 
 
-def test_fifty_replugs_lose_and_repeat_no_line_and_leave_nothing_open(line: SerialLine) -> None:
+def test_two_hundred_replugs_lose_and_repeat_no_line_and_leave_no_descriptor_and_no_memory(
+    line: SerialLine,
+) -> None:
+    sent: list[bytes] = []
+
+    async def replug(intake: RecordingIntake, times: int) -> None:
+        for _ in range(times):
+            connections = intake.connections
+            lines = [b"n=%d" % (len(sent) + n) for n in range(5)]
+            sent.extend(lines)
+            line.write(b"\n".join([*lines, b""]))
+            await until(lambda: len(intake.taken) == len(sent), "the lines of this plug")
+            line.hang_up()
+            line.plug_in()
+            await until(lambda: intake.connections > connections, "the port is open again")  # noqa: B023 - at once
+
     async def scenario() -> None:
-        async with reading(line.name) as intake:
-            before = open_files()
-            for n in range(50):
-                line.write(b"n=%d\n" % n)
-                await until(lambda: intake.lines[-1:] == [b"n=%d" % n], f"line {n}")  # noqa: B023 - called at once
-                line.hang_up()
-                line.plug_in()
-            await until(lambda: intake.connections == 51, "the last port is open")
-            assert intake.lines == [b"n=%d" % n for n in range(50)]
+        async with reading(line.name, startup=["go\n"]) as intake:
+            await replug(intake, 20)  # what is made once, such as threads, is there by now
+            gc.collect()
+            tracemalloc.start()
+            files, memory = open_files(), tracemalloc.get_traced_memory()[0]
+            await replug(intake, 200)
+            assert intake.lines == sent
             assert not intake.rejects
-            assert open_files() == before
+            for kept in (sent, intake.taken, intake.payloads, intake.receipts):
+                kept.clear()
+            gc.collect()
+            grown = tracemalloc.get_traced_memory()[0] - memory
+            tracemalloc.stop()
+            assert open_files() == files
+            assert grown < REPLUGS_MAY_LEAVE, f"{grown} bytes"
 
     asyncio.run(scenario())
 
@@ -371,7 +393,7 @@ def test_a_missing_port_says_what_to_look_for(tmp_path: Path) -> None:
     error = failure(tmp_path / "usb-none")
     assert isinstance(error, SourceLost)
     assert str(error) == (
-        f"no such port {tmp_path}/usb-none: is it plugged in? `ls /dev/serial/by-id` lists what is there"
+        f"no such port {tmp_path}/usb-none: is it plugged in? `gatewayctl devices discover` lists what is there"
     )
 
 

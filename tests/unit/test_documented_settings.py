@@ -20,10 +20,10 @@ def documented(text: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     table = ""
     for line in text.splitlines():
-        bare = re.sub(r"^# ?(?=\[|[a-z_]+ = )", "", line)
+        bare = re.sub(r"^# ?(?=\[|[a-z0-9_]+ = )", "", line)
         if header := re.match(r"\[\[?([a-z_.0-9-]+)\]\]?$", bare):
             table = header[1]
-        elif match := re.match(r"([a-z_]+) = (.+)$", bare):
+        elif match := re.match(r"([a-z0-9_]+) = (.+)$", bare):
             found.setdefault(table, {})[match[1]] = tomllib.loads(f"x = {match[2]}")["x"]
     return found
 
@@ -64,7 +64,7 @@ def test_every_key_of_gateway_toml_is_shown_with_its_default(table: str) -> None
 
 def test_every_key_that_all_sources_have_is_shown_with_its_default() -> None:
     text = (CONFIG / "gateway.toml").read_text()
-    shown = dict(re.findall(r"^#   ([a-z_]+) = (\S+)", text, re.MULTILINE))
+    shown = dict(re.findall(r"^#   ([a-z0-9_]+) = (\S+)", text, re.MULTILINE))
 
     expected = defaults(SourceKeys)
     assert shown.keys() == expected.keys()
@@ -81,7 +81,7 @@ def test_gateway_toml_is_accepted_as_it_is_and_with_every_line_of_it_in_force(tm
 
     everything = tmp_path / "gateway.toml"
     lines = [
-        re.sub(r"^# (?=\[sources|[a-z_]+ = )", "", line) if not line.startswith("# options") else line
+        re.sub(r"^# (?=\[sources|[a-z0-9_]+ = )", "", line) if not line.startswith("# options") else line
         for line in path.read_text().splitlines()
     ]
     everything.write_text("\n".join(lines))

@@ -68,6 +68,19 @@ def test_what_is_no_absolute_path_is_refused(port: str) -> None:
         ({"stopbits": 3}, "stopbits"),
         ({"max_frame": 0}, "max_frame"),
         ({"baudrate": 9600}, "baudrate"),
+        ({"flow": "hardware"}, "flow"),
+        ({"dtr": "on"}, "dtr"),
+        ({"rs485": {"delay_before_send_ms": 101}}, "rs485.delay_before_send_ms"),
+        ({"rs485": {"rts": True}}, "rs485.rts"),
+        ({"rs485": True, "flow": "rtscts"}, "rs485"),
+        ({"rs485": True, "rts": False}, "rts"),
+        ({"flow": "rtscts", "rts": False}, "rts"),
+        ({"reset": True, "dtr": False}, "reset"),
+        ({"startup": "go\n"}, "startup"),
+        ({"startup": ["ok", ""]}, "startup.1"),
+        ({"startup": [{}]}, "startup.0"),
+        ({"startup": [{"wait": 61}]}, "startup.0.wait"),
+        ({"startup": [{"text": "go"}]}, "startup.0.text"),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_key(settings: dict[str, Any], key: str) -> None:
@@ -77,3 +90,17 @@ def test_a_wrong_setting_is_named_by_its_key(settings: dict[str, Any], key: str)
 def test_a_missing_port_setting_is_named() -> None:
     with pytest.raises(SettingError, match=r"sources\.line-1\.port: is required"):
         open_source("line-1", {"kind": "serial"}, "pi-7")
+
+
+def test_a_command_that_is_no_hex_is_refused_without_showing_what_may_be_a_password() -> None:
+    error = refusal(startup=["hello\n", {"hex": "5ec4e7 letmein"}])
+    assert str(error) == (
+        'sources.line-1.startup.1.hex: is not allowed: bytes are written in hex, such as "0d 0a" for CR LF'
+    )
+
+
+def test_settings_of_all_kinds_of_line_are_taken_together() -> None:
+    table = {"rts_on_send": False, "delay_after_send_ms": 3}
+    startup = ["go\r\n", {"hex": "aa 55"}, {"wait": 1.5}]
+    source = {"kind": "serial", "port": PATH, "rs485": table, "flow": "xonxoff", "reset": True}
+    assert open_source("line-1", source | {"startup": startup}, "pi-7").name == "line-1"
