@@ -10,6 +10,7 @@ once. What was cut off in mid-frame goes to the dead letters, never into a readi
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -21,7 +22,7 @@ from devices.errors import SettingError, SourceLost
 from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
 from devices.serial_link import Link, Port, check_port, is_uart, open_link, still_named
-from devices.source import Intake, Origin
+from devices.source import Intake, Origin, Piece, Tap
 
 READ_BYTES: Final = 16_384
 """Read per turn of the event loop. The shortest lines make 8,000 frames of it: others wait some 30 ms at the worst."""
@@ -82,6 +83,9 @@ class SerialPort:
         self._framing = framing  # one for all connections: cut() empties it
         self._origin = origin
         self._link: Link | None = None
+        self._line: _Line | None = None
+        self._tap: Tap | None = None
+        self._replayed: _Frames | None = None
 
     async def run(self, intake: Intake) -> None:
         """Open the port and hand over its frames until it is gone."""
@@ -90,9 +94,8 @@ class SerialPort:
         intake.connected()
 
         loop = asyncio.get_running_loop()
-        # A new connection has a new beginning: what a decoder remembered of the last one may hold no longer.
-        origin = msgspec.structs.replace(self._origin, memory={})
-        line = _Line(link, origin, self._framing, intake, loop.create_future())
+        line = self._line = _Line(link, self._frames(intake), loop.create_future())
+        line.listen(self._tap)
         # A timer and no comparison of clocks: the loop serves descriptors before timers, so bytes that came in
         # time count as such however late a busy loop gets to see them.
         settled = loop.call_later(SETTLE, line.settle)
@@ -103,6 +106,7 @@ class SerialPort:
         finally:
             settled.cancel()
             loop.remove_reader(link.fileno())
+            self._line = None
             line.cut(how)
         await self.close()
         raise SourceLost(f"{self._settings.port} is gone ({how}); it is opened again as soon as it is back")
@@ -115,6 +119,24 @@ class SerialPort:
         link, self._link = self._link, None
         if link is not None:
             link.close()
+
+    def tap(self, tap: Tap | None) -> None:
+        """See devices.source.RawSource."""
+        self._tap = tap
+        if self._line:
+            self._line.listen(tap)
+
+    def replay(self, piece: Piece, intake: Intake) -> None:
+        """See devices.source.RawSource."""
+        if self._replayed is None or piece.event == "opened":
+            if self._replayed:
+                self._replayed.cut("a new connection began")
+            self._replayed = self._frames(intake)
+        self._replayed.take(piece)
+
+    def _frames(self, intake: Intake) -> "_Frames":
+        # A new connection has a new beginning: what a decoder remembered of the last one may hold no longer.
+        return _Frames(self._framing, msgspec.structs.replace(self._origin, memory={}), intake)
 
     async def _connect(self) -> Link:
         """Open the port in a worker thread; when cancelled meanwhile, nothing stays open."""
@@ -134,25 +156,83 @@ class SerialPort:
         return gone.result()
 
 
-class _Line:
-    """One connection's way from its descriptor to the intake. `gone` gets the reason when the other side ends it."""
+class _Frames:
+    """The way of one connection's bytes to the intake.
 
-    def __init__(
-        self,
-        link: Link,
-        origin: Origin,
-        framing: Framing,
-        intake: Intake,
-        gone: "asyncio.Future[str]",
-    ) -> None:
-        self._fd = link.fileno()
-        self._origin = origin
+    Attributes:
+        joined: the first frame is likely to be the tail of one.
+    """
+
+    def __init__(self, framing: Framing, origin: Origin, intake: Intake) -> None:
+        self.joined = False
         self._framing = framing
+        self._origin = origin
         self._intake = intake
+
+    @property
+    def held(self) -> bool:
+        """Whether a frame is under way."""
+        return bool(self._framing.held)
+
+    @property
+    def patience(self) -> float:
+        """Seconds of quiet after which what is held counts as cut short; 0.0: nothing is, or it may take any time."""
+        return self._framing.gap if self._framing.held else 0.0
+
+    def push(self, data: bytes) -> None:
+        """These have come."""
+        self._hand_over(self._framing.push(data))
+
+    def fell_quiet(self) -> None:
+        """What is held of a frame is not continued by what may still come."""
+        self._hand_over(self._framing.reset(PAUSED))
+
+    def cut(self, how: str) -> None:
+        """No more bytes will come: what is held of a frame will never be whole."""
+        self._hand_over(self._framing.reset(f"cut off in mid-frame: {how}"))
+
+    def take(self, piece: Piece) -> None:
+        """Do again what was done when this piece came."""
+        if piece.event == "quiet":
+            self.fell_quiet()
+        elif piece.event == "lost":
+            self.cut(piece.reason)
+        elif piece.event == "gap":
+            self.cut("what followed is missing from the capture")
+        self.joined = self.joined or piece.joined
+        if piece.data:
+            self.push(piece.data)
+
+    def _hand_over(self, frames: list[bytes | Damaged]) -> None:
+        if self.joined and frames:
+            self.joined = False
+            first = frames[0]
+            if isinstance(first, bytes) and first and not self._framing.checked:
+                frames[0] = Damaged(first, "joined in mid-frame", len(first))
+        for frame in frames:
+            if isinstance(frame, Damaged):
+                self._intake.reject(frame.data, self._origin, frame.reason, frame.size)
+            else:
+                self._intake.payload(frame, self._origin)
+
+
+class _Line:
+    """One connection's descriptor. `gone` gets the reason when the other side ends it."""
+
+    def __init__(self, link: Link, frames: _Frames, gone: "asyncio.Future[str]") -> None:
+        self._fd = link.fileno()
+        self._frames = frames
         self.gone = gone
         self._settling = is_uart(self._fd)
-        self._joined = False
         self._quiet: asyncio.TimerHandle | None = None
+        self._tap: Tap | None = None
+
+    def listen(self, tap: Tap | None) -> None:
+        """Let `tap` hear what comes from now on."""
+        self._tap = tap
+        if tap:
+            frames = self._frames
+            tap(Piece(time.time_ns(), "opened", joined=frames.joined or frames.held))
 
     def settle(self) -> None:
         """The other side was quiet at the opening: what comes now begins with the beginning of a frame."""
@@ -173,50 +253,41 @@ class _Line:
             self.gone.set_result("the other side hung up")
             return
         if self._settling:
-            self._settling, self._joined = False, True
+            self._settling, self._frames.joined = False, True
+        if self._tap:
+            self._tap(Piece(time.time_ns(), data=data, joined=self._frames.joined))
         try:
-            self._hand_over(self._framing.push(data))
+            self._frames.push(data)
             self._watch()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end run(), not disappear in the event loop
             self.gone.set_exception(error)
 
     def cut(self, how: str) -> None:
-        """No more bytes will come: what is held of a frame will never be whole."""
+        """No more bytes will come."""
         if self._quiet:
             self._quiet.cancel()
-        self._hand_over(self._framing.reset(f"cut off in mid-frame: {how}"))
-
-    def _hand_over(self, frames: list[bytes | Damaged]) -> None:
-        if self._joined and frames:
-            self._joined = False
-            first = frames[0]
-            if isinstance(first, bytes) and first and not self._framing.checked:
-                frames[0] = Damaged(first, "joined in mid-frame", len(first))
-        for frame in frames:
-            if isinstance(frame, Damaged):
-                self._reject(frame)
-            else:
-                self._intake.payload(frame, self._origin)
+        if self._tap:
+            self._tap(Piece(time.time_ns(), "lost", reason=how))
+        self._frames.cut(how)
 
     def _watch(self) -> None:
         """See to it that what is held is not kept waiting for bytes that do not come."""
         if self._quiet:
             self._quiet.cancel()
             self._quiet = None
-        if self._framing.gap and self._framing.held:
+        if patience := self._frames.patience:
             # A timer is served after all descriptors: what came in time counts as such, however late the loop is.
-            self._quiet = self.gone.get_loop().call_later(self._framing.gap, self._fell_quiet)
+            self._quiet = self.gone.get_loop().call_later(patience, self._fell_quiet)
 
     def _fell_quiet(self) -> None:
         self._quiet = None
+        if self._tap:
+            self._tap(Piece(time.time_ns(), "quiet"))
         try:
-            self._hand_over(self._framing.reset(PAUSED))
+            self._frames.fell_quiet()
         except Exception as error:  # noqa: BLE001 - as in read()
             if not self.gone.done():
                 self.gone.set_exception(error)
-
-    def _reject(self, damaged: Damaged) -> None:
-        self._intake.reject(damaged.data, self._origin, damaged.reason, damaged.size)
 
 
 def _close_unwanted(opening: "asyncio.Future[Link]") -> None:

@@ -16,6 +16,7 @@ import gateway.plain_structlog  # noqa: F401 - first, as all that follow import 
 import structlog
 
 from gateway import lifecycle, log
+from gateway.capture_server import Captures
 from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
@@ -69,6 +70,7 @@ class Daemon:
         self._control = ControlServer(
             daemon_socket(config.control.socket),
             {"ping": lambda _: {}, "status": lambda _: self._status.report(self._forward, self._sink)},
+            {"capture": Captures(specs, config.sources, gateway).serve},
         )
         self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
 

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "config": ("gateway.cli.config", "check a configuration file"),
+    "capture": ("gateway.cli.capture", "record what a source receives, raw and with times"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
