@@ -63,7 +63,7 @@ class Header(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A Piece as it is written: `data` is `text` or `hex`."""
 
     time: int
