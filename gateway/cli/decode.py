@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from devices.errors import DecodeError, SettingError
 from devices.framing import Damaged
@@ -101,13 +101,13 @@ class Outcome:
 class _Input:
     """The input. What was printed so far is shown before it waits for more."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._read: Any = getattr(stream, "read1", stream.read)
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
 
     def read1(self, size: int) -> bytes:
         """See capture.Readable."""
         sys.stdout.flush()
-        data: bytes = self._read(size)
+        data: bytes = self._stream.read1(size)
         return data
 
 
