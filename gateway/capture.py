@@ -63,7 +63,7 @@ class Header(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A Piece as it is written: `data` is `text` or `hex`."""
 
     time: int
@@ -100,7 +100,7 @@ class Readable(Protocol):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_line = msgspec.json.Decoder(Line).decode
 
 
 def header(gateway: str, source: str, table: Mapping[str, Any], time: int) -> bytes:
@@ -112,7 +112,7 @@ def header(gateway: str, source: str, table: Mapping[str, Any], time: int) -> by
 def encode(piece: Piece) -> bytes:
     """A line of a capture, with its end."""
     text = _plain(piece.data)
-    line = _Line(
+    line = Line(
         piece.time,
         piece.event,
         piece.joined,

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from framed import DEVICES
 from mosquitto import HOST, Mosquitto
+from paho.mqtt.client import MQTTMessage
 from pty_port import SerialLine
 from waiting import until
 
 from devices import registry, serial_port
 from devices.errors import SourceLost
+from devices.mqtt.source import MqttSource
+from devices.reading import Quality
 from devices.source import Piece, RawSource
 from gateway import capture
 from gateway.cli.main import main
@@ -49,10 +52,11 @@ class Live:
         asyncio.run(self._run(scene))
 
     async def _run(self, scene: Callable[["Live"], Awaitable[None]]) -> None:
+        before = self.intake.connections
         self.source.tap(self.tap)
         task = asyncio.create_task(self._keep_reading())
         try:
-            await until(lambda: self.intake.connections, "the link")
+            await until(lambda: self.intake.connections > before, "the link")
             await scene(self)
         finally:
             task.cancel()
@@ -232,3 +236,36 @@ def test_messages_of_a_capture_go_by_their_topics_as_they_went_live(
         piece.time for piece in times if piece and piece.data in {b"63 W", b'{"t": 21.5}', b"3"}
     ]
     assert printed(decode(live.lines, "--decoder", "scalar"))[0] == ("meter", "power", 63, "W")
+
+
+def test_what_the_broker_said_about_a_message_is_in_the_capture(broker: Mosquitto) -> None:
+    async def scene(live: Live) -> None:
+        await until(lambda: len(live.intake.payloads) == live.intake.connections, "the message")
+
+    broker.publish("plant/b7/t", "1", retain=True)
+    live = Live({"kind": "mqtt", "broker": HOST, "port": broker.port, "topics": ["plant/{device}/{sensor}"]})
+    live.run(scene)
+    live.run(scene)  # it was not acknowledged
+    again = RecordingIntake()
+    for line in live.lines[1:]:
+        piece = capture.decode(line)
+        assert piece
+        live.source.replay(piece, again)
+
+    assert [one.quality for one in again.payloads] == [one.quality for one in live.intake.payloads]
+    assert again.payloads[0].quality == Quality.RETAINED
+    assert again.payloads[1].quality == Quality.RETAINED | Quality.REDELIVERED
+
+
+def test_a_message_whose_topic_is_no_text_is_rejected_as_it_was(broker: Mosquitto) -> None:
+    live = Live({"kind": "mqtt", "broker": HOST, "port": broker.port, "topics": ["#"]})
+    source, again = live.source, RecordingIntake()
+    assert isinstance(source, MqttSource)
+    source.tap(live.tap)
+    source._take(live.intake, 1, MQTTMessage(topic=b"\xfe"))  # mosquitto passes no such topic on
+    piece = capture.decode(live.lines[1])
+    assert piece
+    source.replay(piece, again)
+
+    assert [one.reason for one in again.rejects] == [one.reason for one in live.intake.rejects]
+    assert "no UTF-8" in again.rejects[0].reason

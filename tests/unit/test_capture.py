@@ -2,13 +2,26 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.source import Piece
-from gateway.capture import LINE_LIMIT, Recorder, Unreadable, begin, decode, encode, header, pieces
+from gateway.capture import (
+    LINE_LIMIT,
+    READING_SETTINGS,
+    Line,
+    Recorder,
+    Unreadable,
+    begin,
+    decode,
+    encode,
+    header,
+    pieces,
+)
 
 HEADER = header("pi-7", "line-1", {"kind": "serial", "port": "/dev/x", "baud": 9600, "password": "p"}, 17)
 times = st.integers(0, 2**63 - 1)
@@ -212,3 +225,14 @@ def test_a_payload_that_no_line_holds_is_a_gap_of_its_size() -> None:
     recorder(Piece(2, data=b"t=1"))
 
     assert taken(recorder) == [Piece(1, "gap", joined=True, missing=LINE_LIMIT), Piece(2, data=b"t=1")]
+
+
+def test_the_documentation_shows_a_capture_and_every_setting_of_a_header() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "capture.md").read_text(encoding="utf-8")
+    shown = "".join(re.findall(r"```json\n(.*?)```", text, re.DOTALL)).encode()
+    found = Trickle(shown, 65_536)
+    head, rest = begin(found)
+    assert head
+    assert [type(piece) for piece in pieces(found, rest)] == [Piece] * 5
+    assert all(f"`{name}`" in text for name in (*READING_SETTINGS, *Line.__struct_fields__))
+    assert f"at most {LINE_LIMIT:,} bytes" in text
