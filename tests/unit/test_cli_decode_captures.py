@@ -4,15 +4,21 @@ import io
 import json
 import sys
 import tracemalloc
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from devices.errors import SettingError
 from devices.source import Piece
-from gateway.capture import encode, header
+from gateway.capture import READING_SETTINGS, Header, encode, header
 from gateway.cli.main import main
+from gateway.cli.trial import find_trial
+from gateway.testing import RecordingIntake
 
 SECOND = 1_000_000_000
 CSV = {"kind": "csv", "columns": ["t"]}
@@ -167,6 +173,38 @@ def test_raw_bytes_that_look_like_a_capture_are_raw_bytes(
     out, err = capsys.readouterr()
     assert json.loads(out.splitlines()[-1])["value"] == 2
     assert err.startswith("2 payloads")
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(["line", "/dev/x", "a/{device}"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kind", "pattern", "x"]), inner)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    kind=st.sampled_from(["serial", "mqtt", "simulator", "x"]),
+    source=st.text(max_size=5),
+    settings=st.dictionaries(st.sampled_from(READING_SETTINGS), values),
+    decoder=st.sampled_from([None, "scalar"]),
+    framing=st.sampled_from([None, "line"]),
+)
+def test_any_header_is_tried_or_refused_with_a_reason(
+    kind: str, source: str, settings: dict[str, Any], decoder: str | None, framing: str | None
+) -> None:
+    options = Namespace(decoder=decoder, framing=framing, config=None, source=None, device="", sensor="")
+    try:
+        trial = find_trial(options, Header(1, "pi-7", source, kind, 1, settings))
+    except SettingError:
+        return
+    for piece in (Piece(1, "opened"), Piece(2, data=b"t=1\n", topic="a/b"), Piece(3, "lost")):
+        trial.source.replay(piece, RecordingIntake())
 
 
 class Endless:
