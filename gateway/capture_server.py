@@ -51,7 +51,6 @@ class Captures:
             await self._capture(source, reader, writer)
             return
         writer.write(json.dumps({"error": refusal}).encode() + b"\n")
-        await writer.drain()
 
     async def _capture(
         self, source: RawSource, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -100,9 +100,11 @@ class ControlServer:
         task = asyncio.ensure_future(answering)
         self._streaming.add(task)
         try:
-            await task
+            await asyncio.wait([task])
         finally:
             self._streaming.discard(task)
+        if not task.cancelled():
+            task.result()
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
         try:

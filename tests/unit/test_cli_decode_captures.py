@@ -162,6 +162,11 @@ def test_damage_and_gaps_are_reported_and_the_frames_around_them_are_not_joined(
     ]
 
 
+def test_damage_alone_is_no_success(stdin: io.BytesIO) -> None:
+    assert decode(stdin, LINES + b"}{\n") == 1
+    assert decode(stdin, LINES[:-4]) == 1
+
+
 @pytest.mark.parametrize(
     "start", [b'{"t": 1}\n', b'{"capture":1}\n', b'{"capture": 7, "t": 1}\n', LINES[:40] + b"\n"]
 )

@@ -87,7 +87,9 @@ def test_a_stream_goes_on_until_the_other_side_has_enough(tmp_path: Path) -> Non
     asyncio.run(scene())
 
 
-def test_the_end_of_the_server_ends_its_streams(tmp_path: Path) -> None:
+def test_the_end_of_the_server_ends_its_streams_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scene() -> None:
         server = ControlServer(tmp_path / "d.sock", {}, {"count": count})
         await server.start()
@@ -100,6 +102,7 @@ def test_the_end_of_the_server_ends_its_streams(tmp_path: Path) -> None:
         writer.close()
 
     asyncio.run(scene())
+    assert caplog.records == []
 
 
 def test_an_endless_request_is_cut_off(tmp_path: Path) -> None:
