@@ -42,6 +42,8 @@ def find_trial(options: argparse.Namespace, header: Header | None) -> Trial:
     """
     if options.decoder is not None and options.config is not None:
         raise SettingError("", "give either --decoder, or --config and --source")
+    if options.source is not None and options.config is None:
+        raise SettingError("--source", "goes with --config: it names a source of that file")
     if header is None:
         name, table = _of_bytes(options)
     else:

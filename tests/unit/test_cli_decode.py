@@ -91,6 +91,7 @@ def test_a_framing_is_tried_with_the_decoder(stdin: io.BytesIO, capsys: pytest.C
     [
         ([], "this is no capture: give either --decoder, or --config and --source"),
         (["--decoder", "json", "--config", "x"], "either --decoder, or --config"),
+        (["--decoder", "json", "--source", "x"], "--source: goes with --config"),
         (["--config", "x"], "this is no capture: give either --decoder, or --config and --source"),
         (["--decoder", "jason"], "--decoder.kind: 'jason' is not a decoder; allowed: json"),
         (["--decoder", "json", "--framing", "lines"], "--framing.kind: 'lines' is not a framing"),
