@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench faults clean servers
+.PHONY: help demo test check bench faults fuzz clean servers
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -37,6 +37,14 @@ FAULTS ?=
 
 faults: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1, with SPILL_AFTER=1 and all FAULTS=a,b,c; count what they cost
 	.venv/bin/python tests/faults/laboratory.py --rounds $(ROUNDS) --seed $(SEED) --spill-after $(SPILL_AFTER) --faults "$(FAULTS)"
+
+# Test by test, so that many examples are no test that hangs; what fails is tried first the next time.
+EXAMPLES ?= 10000
+
+fuzz: .venv/dev ## try framings, checksums and decoders on EXAMPLES=10000 a test of damaged and strange input
+	FUZZ_EXAMPLES=$(EXAMPLES) .venv/bin/python -Im pytest --timeout=0 --hypothesis-show-statistics \
+		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_decoder_any_input.py \
+		tests/unit/test_decoder_any_settings.py
 
 clean: ## remove everything that these targets have made, the Kafka jars included
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

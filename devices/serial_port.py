@@ -9,7 +9,6 @@ once. What was cut off in mid-frame goes to the dead letters, never into a readi
 """
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -18,24 +17,19 @@ from msgspec import Meta
 
 from devices.decoders import make_decoder
 from devices.errors import SettingError, SourceLost
-from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
+from devices.framing import MAX_FRAME, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
+from devices.serial_line import Frames, Line
 from devices.serial_link import Link, open_link, still_named
 from devices.serial_settings import Port, check_port
 from devices.serial_startup import Command, compose, send
-from devices.serial_tty import is_uart
-from devices.source import Intake, Origin
-
-READ_BYTES: Final = 16_384
-"""Read per turn of the event loop. The shortest lines make 8,000 frames of it: others wait some 30 ms at the worst."""
+from devices.source import Intake, Origin, Piece, Tap
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at whether the name still leads to the port that is open."""
 
 SETTLE: Final = 0.05
 """Seconds after the opening of a UART within which bytes mean that the other side was in the middle of a frame."""
-
-PAUSED: Final = "cut short: the line fell quiet in mid-frame"
 
 
 class Settings(Port, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +83,9 @@ class SerialPort:
         self._origin = origin
         self._link: Link | None = None
         self._connects = 0
+        self._line: Line | None = None
+        self._tap: Tap | None = None
+        self._replayed: Frames | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -103,9 +100,8 @@ class SerialPort:
         intake.connected()
 
         loop = asyncio.get_running_loop()
-        # A new connection has a new beginning: what a decoder remembered of the last one may hold no longer.
-        origin = msgspec.structs.replace(self._origin, memory={})
-        line = _Line(link, origin, self._framing, intake, loop.create_future())
+        line = self._line = Line(link, self._frames(intake), loop.create_future())
+        line.listen(self._tap)
         # A timer and no comparison of clocks: the loop serves descriptors before timers, so bytes that came in
         # time count as such however late a busy loop gets to see them.
         settled = loop.call_later(SETTLE, line.settle)
@@ -118,6 +114,7 @@ class SerialPort:
             settled.cancel()
             starting.cancel()
             loop.remove_reader(link.fileno())
+            self._line = None
             line.cut(how)
         await asyncio.wait([starting])  # it may still watch the descriptor
         await self.close()
@@ -131,6 +128,24 @@ class SerialPort:
         link, self._link = self._link, None
         if link is not None:
             link.close()
+
+    def tap(self, tap: Tap | None) -> None:
+        """See devices.source.RawSource."""
+        self._tap = tap
+        if self._line:
+            self._line.listen(tap)
+
+    def replay(self, piece: Piece, intake: Intake) -> None:
+        """See devices.source.RawSource."""
+        if self._replayed is None or piece.event == "opened":
+            if self._replayed:
+                self._replayed.cut("a new connection began")
+            self._replayed = self._frames(intake)
+        self._replayed.take(piece)
+
+    def _frames(self, intake: Intake) -> Frames:
+        # A new connection has a new beginning: what a decoder remembered of the last one may hold no longer.
+        return Frames(self._framing, msgspec.structs.replace(self._origin, memory={}), intake)
 
     async def _connect(self) -> Link:
         """Open the port in a worker thread; when cancelled meanwhile, nothing stays open."""
@@ -156,94 +171,6 @@ class SerialPort:
             if not gone.done() and not still_named(self._settings.port, link):
                 return "its name vanished or leads to another device"
         return gone.result()
-
-
-class _Line:
-    """One connection's way from its descriptor to the intake. `gone` gets the reason when the other side ends it."""
-
-    def __init__(
-        self,
-        link: Link,
-        origin: Origin,
-        framing: Framing,
-        intake: Intake,
-        gone: "asyncio.Future[str]",
-    ) -> None:
-        self._fd = link.fileno()
-        self._origin = origin
-        self._framing = framing
-        self._intake = intake
-        self.gone = gone
-        self._settling = is_uart(self._fd)
-        self._joined = False
-        self._quiet: asyncio.TimerHandle | None = None
-
-    def settle(self) -> None:
-        """The other side was quiet at the opening: what comes now begins with the beginning of a frame."""
-        self._settling = False
-
-    def read(self) -> None:
-        """Take what has arrived, one bounded piece: called by the event loop when there is something."""
-        if self.gone.done():
-            return
-        try:
-            data = os.read(self._fd, READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.gone.set_result(os.strerror(error.errno or 0))
-            return
-        if not data:
-            self.gone.set_result("the other side hung up")
-            return
-        if self._settling:
-            self._settling, self._joined = False, True
-        try:
-            self._hand_over(self._framing.push(data))
-            self._watch()
-        except Exception as error:  # noqa: BLE001 - a fault of ours must end run(), not disappear in the event loop
-            self.gone.set_exception(error)
-
-    def cut(self, how: str) -> None:
-        """No more bytes will come: what is held of a frame will never be whole."""
-        if self._quiet:
-            self._quiet.cancel()
-        self._hand_over(self._framing.reset(f"cut off in mid-frame: {how}"))
-
-    def _hand_over(self, frames: list[bytes | Damaged]) -> None:
-        if self._joined and frames:
-            self._joined = False
-            first = frames[0]
-            if isinstance(first, bytes) and first and not self._framing.checked:
-                frames[0] = Damaged(first, "joined in mid-frame", len(first))
-                counts = self._framing.counts
-                counts.frames, counts.cut_short = counts.frames - 1, counts.cut_short + 1
-                counts.damaged_bytes += len(first)
-        for frame in frames:
-            if isinstance(frame, Damaged):
-                self._reject(frame)
-            else:
-                self._intake.payload(frame, self._origin)
-
-    def _watch(self) -> None:
-        """See to it that what is held is not kept waiting for bytes that do not come."""
-        if self._quiet:
-            self._quiet.cancel()
-            self._quiet = None
-        if self._framing.gap and self._framing.held:
-            # A timer is served after all descriptors: what came in time counts as such, however late the loop is.
-            self._quiet = self.gone.get_loop().call_later(self._framing.gap, self._fell_quiet)
-
-    def _fell_quiet(self) -> None:
-        self._quiet = None
-        try:
-            self._hand_over(self._framing.reset(PAUSED))
-        except Exception as error:  # noqa: BLE001 - as in read()
-            if not self.gone.done():
-                self.gone.set_exception(error)
-
-    def _reject(self, damaged: Damaged) -> None:
-        self._intake.reject(damaged.data, self._origin, damaged.reason, damaged.size)
 
 
 def _close_unwanted(opening: "asyncio.Future[Link]") -> None:

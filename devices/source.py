@@ -1,7 +1,7 @@
 """The port between the world and the gateway: what a source is, and what it hands its input to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -109,3 +109,52 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Send what is still to be acknowledged and close the link. Safe to call twice, or before run()."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One thing that came over a link, raw: before any framing and decoding.
+
+    Attributes:
+        time: when it came, in nanoseconds since 1970 UTC.
+        event: empty: these are bytes. `opened`: a new link, and what comes now has nothing to do with what came before.
+            `quiet`: the line was quiet for so long that what was held of a frame counts as cut short. `lost`: nothing
+            more will come over this link. `gap`: pieces are missing here, because whoever recorded could not keep up.
+        data: the bytes: what one read of a port gave, or the payload of one message.
+        joined: these bytes, or those behind this event, may begin in the middle of a frame.
+        reason: how the link was lost.
+        missing: bytes that a gap stands for.
+        topic: of a message; empty if it was no UTF-8 text.
+        qos, dup, retain: of a message.
+    """
+
+    time: int
+    event: Literal["", "opened", "quiet", "lost", "gap"] = ""
+    data: bytes = b""
+    joined: bool = False
+    reason: str = ""
+    missing: int = 0
+    topic: str = ""
+    qos: int = 0
+    dup: bool = False
+    retain: bool = False
+
+
+Tap = Callable[[Piece], None]
+"""Hears every piece. Called from the event loop's thread; never blocks and never raises."""
+
+
+@runtime_checkable
+class RawSource(Source, Protocol):
+    """A source that receives bytes of which it makes payloads, so that they can be recorded and tried again."""
+
+    def tap(self, tap: Tap | None) -> None:
+        """Let `tap` hear every piece from now on, before anything is made of it; None: nobody any more.
+
+        On a link that is up it hears at once that it is `opened`. One tap at a time; without one it costs a look.
+        """
+
+    def replay(self, piece: Piece, intake: Intake) -> None:
+        """Hand over what run() handed over when this piece came, as if it came now.
+
+        Takes the pieces in their order, and touches no link. Not for a source that runs.
+        """

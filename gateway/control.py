@@ -3,10 +3,11 @@
 The client half uses the standard library alone and imports nothing slow: `gatewayctl status` must be quick.
 """
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,17 +65,34 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
     Raises:
         ControlError: nobody answers, or, as Refused, the daemon said no.
     """
+    with explained(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.settimeout(timeout)
+        link.connect(str(path))
+        link.sendall(json.dumps(request).encode() + b"\n")
+        answer = bytearray()
+        while not answer.endswith(b"\n") and len(answer) < RESPONSE_LIMIT:
+            part = link.recv(65_536)
+            if not part:
+                break
+            answer += part
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(timeout)
-            link.connect(str(path))
-            link.sendall(json.dumps(request).encode() + b"\n")
-            answer = bytearray()
-            while not answer.endswith(b"\n") and len(answer) < RESPONSE_LIMIT:
-                part = link.recv(65_536)
-                if not part:
-                    break
-                answer += part
+        response: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise ControlError(f"gatewayd at {path} gave an answer that is not JSON") from None
+    if "error" in response:
+        raise Refused(str(response["error"]))
+    return response
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Says what it means, and what to do, where the socket at `path` cannot be used.
+
+    Raises:
+        ControlError: in place of OSError and TimeoutError.
+    """
+    try:
+        yield
     except PermissionError:
         raise ControlError(
             f"no permission to open {path}: join the group that owns it, `sudo usermod -aG gateway $USER`, or use sudo"
@@ -89,10 +107,3 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
         raise ControlError(
             f"gatewayd at {path} does not answer: {error}; `systemctl status gateway`"
         ) from None
-    try:
-        response: dict[str, Any] = json.loads(answer)
-    except ValueError:
-        raise ControlError(f"gatewayd at {path} gave an answer that is not JSON") from None
-    if "error" in response:
-        raise Refused(str(response["error"]))
-    return response

@@ -5,8 +5,9 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -16,12 +17,20 @@ from gateway.control import REQUEST_LIMIT, REQUEST_TIMEOUT, ControlError, Verb, 
 _log = structlog.get_logger()
 
 
+Stream = Callable[[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Answers a request with more than one line, for as long as the other side listens."""
+
+
 class ControlServer:
     """Answers requests on a Unix socket that its owner and group may open."""
 
-    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+    def __init__(
+        self, path: Path, verbs: Mapping[str, Verb], streams: Mapping[str, Stream] | None = None
+    ) -> None:
         self._path = path
         self._verbs = verbs
+        self._streams = streams or {}
+        self._streaming: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -42,10 +51,13 @@ class ControlServer:
             ) from None
 
     async def close(self) -> None:
-        """Stop listening and remove the socket."""
+        """Stop listening, end what is being answered, and remove the socket."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+        for task in self._streaming:
+            task.cancel()
+        await asyncio.gather(*self._streaming, return_exceptions=True)
 
     def _check_folder(self) -> None:
         """Where everybody may replace files, anybody could answer in our place."""
@@ -74,10 +86,25 @@ class ControlServer:
         try:
             with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(REQUEST_TIMEOUT):
-                    writer.write(self._answer(await self._line(reader)) + b"\n")
-                    await writer.drain()
+                    request = self._request(await self._line(reader))
+                    stream = self._streams.get(request.get("verb", ""))
+                    if stream is None:
+                        writer.write(self._answer(request))
+                        await writer.drain()
+                        return
+                await self._keep_answering(stream(request, reader, writer))
         finally:
             writer.close()
+
+    async def _keep_answering(self, answering: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(answering)
+        self._streaming.add(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._streaming.discard(task)
+        if not task.cancelled():
+            task.result()
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
         try:
@@ -85,11 +112,19 @@ class ControlServer:
         except asyncio.LimitOverrunError:
             return b""
 
-    def _answer(self, line: bytes) -> bytes:
+    def _request(self, line: bytes) -> dict[str, Any]:
+        """What is asked; empty if that is nothing we know."""
         try:
-            request = json.loads(line)
-            verb = self._verbs[request["verb"]]
+            request: dict[str, Any] = json.loads(line)
+            known = request["verb"] in self._verbs or request["verb"] in self._streams
         except (ValueError, KeyError, TypeError, RecursionError):
-            known = ", ".join(self._verbs)
-            return json.dumps({"error": f"not understood; one JSON object with a verb of: {known}"}).encode()
-        return json.dumps(verb(request)).encode()
+            known = False
+        return request if known else {}
+
+    def _answer(self, request: dict[str, Any]) -> bytes:
+        if request:
+            answer = self._verbs[request["verb"]](request)
+        else:
+            known = ", ".join([*self._verbs, *self._streams])
+            answer = {"error": f"not understood; one JSON object with a verb of: {known}"}
+        return json.dumps(answer).encode() + b"\n"

@@ -17,6 +17,7 @@ import gateway.plain_structlog  # noqa: F401 - first, as all that follow import 
 import structlog
 
 from gateway import lifecycle, log
+from gateway.capture_server import Captures
 from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.control import daemon_socket
@@ -77,6 +78,7 @@ class Daemon:
                 "devices": lambda request: device_page(self._ingest.presence, request, time.monotonic()),
                 "forget device": lambda request: forget_device(self._ingest.presence, request),
             },
+            {"capture": Captures(specs, config.sources, gateway).serve},
         )
         self._heartbeat = Heartbeat(
             config.kafka.status_topic, gateway, clock, lambda: summary(self._report())

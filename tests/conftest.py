@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 if not os.environ.get("CI"):  # there hypothesis has a profile of its own, which is as patient
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
+if examples := os.environ.get("FUZZ_EXAMPLES"):  # make fuzz
+    settings.register_profile("fuzz", settings(), max_examples=int(examples), derandomize=False)
+    settings.load_profile("fuzz")
 
 pytest_plugins = ["fixtures_kafka", "fixtures_mqtt"]
 

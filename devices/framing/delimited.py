@@ -155,7 +155,9 @@ def _unpack_checked(check: Checksum, decode: Unpack | None) -> Unpack:
 
     def unpack(raw: bytes) -> bytes | str | None:
         frame = decode(raw) if decode else raw
-        if not frame or isinstance(frame, str):
+        if not frame:
+            return None  # a blank line, or what damage made one: it has no checksum that could be right
+        if isinstance(frame, str):
             return frame
         body = strip(frame)
         return WRONG if body is None else body

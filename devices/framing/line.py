@@ -1,6 +1,6 @@
 r"""Lines that end in `\n` or `\r\n`, as nearly every microcontroller prints them.
 
-An empty line is a frame: decoders ignore it, and it is counted.
+An empty line is a frame: decoders ignore it, and it is counted. With a checksum it is none, as it has no checksum.
 """
 
 from typing import Any

@@ -2,8 +2,9 @@
 
 import functools
 import logging
+import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from paho.mqtt.client import MQTTMessage
 
@@ -13,7 +14,7 @@ from devices.mqtt.link import Link
 from devices.mqtt.settings import Settings, Topic
 from devices.mqtt.topics import DEVICE, SENSOR, TOPIC_LIMIT, Pattern, PatternError
 from devices.reading import Quality, Reading, is_name
-from devices.source import Decode, Intake, Origin
+from devices.source import Decode, Intake, Origin, Piece, Tap
 
 DEADLINE: Final = 20.0
 """Seconds from the first packet to the last SUBACK. paho waits 5 s for TCP and 5 s for TLS, per address."""
@@ -27,6 +28,9 @@ _QUALITY: Final = (
     Quality.RETAINED,
     Quality.REDELIVERED | Quality.RETAINED,
 )
+
+_NO_TEXT: Final = b"\xff"
+"""A topic that is no UTF-8 text: stands for every such topic in a capture."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +116,8 @@ class MqttSource:
         self._deadline = deadline
         self._link: Link | None = None
         self._links = 0
+        self._tap: Tap | None = None
+        self._up = False
         self._origin = functools.lru_cache(maxsize=4096)(self._find_origin)
 
     async def run(self, intake: Intake) -> None:
@@ -121,6 +127,8 @@ class MqttSource:
         self._links += 1
         self._link = link = Link(self._settings, self.client_id)
         await link.open([s.pattern for s in self._subscriptions], self._deadline)
+        self._up = True
+        self._mark("opened")
         try:
             self.counts["connects"] += 1
             intake.connected()
@@ -128,6 +136,8 @@ class MqttSource:
             error = await link.ended
         finally:
             link.stop_reading()
+            self._up = False
+            self._mark("lost")
         link.drop()
         raise error
 
@@ -143,8 +153,33 @@ class MqttSource:
         if link:
             await link.close()
 
+    def tap(self, tap: Tap | None) -> None:
+        """See devices.source.RawSource."""
+        self._tap = tap
+        if self._up:
+            self._mark("opened")
+
+    def replay(self, piece: Piece, intake: Intake) -> None:
+        """See devices.source.RawSource."""
+        if piece.event:
+            return
+        message = MQTTMessage(topic=piece.topic.encode() or _NO_TEXT)
+        message.payload, message.qos, message.dup, message.retain = (
+            piece.data,
+            piece.qos,
+            piece.dup,
+            piece.retain,
+        )
+        self._take(intake, 0, message)
+
+    def _mark(self, event: Literal["opened", "lost"]) -> None:
+        if self._tap:
+            self._tap(Piece(time.time_ns(), event))
+
     def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
+        if self._tap:
+            self._tap(_piece(message, payload))
         receipt = Receipt(link, message.mid) if message.qos else None
         counts = self.counts
         counts["messages"] += 1
@@ -190,6 +225,17 @@ class MqttSource:
             return Origin(self.name, topic, names.device or device, names.sensor or sensor, decode), ""
         reason = "its topic fits none of the configured ones: an earlier configuration subscribed to it"
         return Origin(self.name, topic, self.name, "", _never), reason
+
+
+def _piece(message: MQTTMessage, payload: bytes) -> Piece:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        topic = ""
+    now = time.time_ns()
+    return Piece(
+        now, data=payload, topic=topic, qos=message.qos, dup=bool(message.dup), retain=bool(message.retain)
+    )
 
 
 def _never(_payload: bytes, _origin: Origin, _received: int) -> list[Reading]:

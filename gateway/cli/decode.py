@@ -1,15 +1,18 @@
-"""Try a decoder on recorded bytes: prints the readings, and what would become dead letters.
+"""Try a configuration on recorded bytes: prints the readings, and what would become dead letters.
 
-Reads FILE, or standard input, of any length. A line of the output is a reading (device, sensor, time in nanoseconds since
-1970 UTC, value, unit, with tabs between them), or begins with `!` and is a reject: reason, size in bytes, beginning.
-With --json each line is an object. Totals go to standard error.
+Reads FILE, or standard input, of any length: a capture (`gatewayctl capture`), or the bytes as they came. A capture says
+itself how its source reads them, and when each piece came; options and --config say otherwise. A line of the output is a
+reading (device, sensor, time in nanoseconds since 1970 UTC, value, unit, with tabs between them), or begins with `!` and
+is a reject: reason, size in bytes, beginning. With --json each line is an object. Totals go to standard error.
 
-Exit code: 0 if everything was decoded, 1 if there were rejects, 2 if it could not be tried.
+Exit code: 0 if everything was decoded, 1 if there were rejects or damage in a capture, 2 if it could not be tried.
 
 examples:
+  gatewayctl decode line-1.capture
+  gatewayctl decode --config /etc/gateway/gateway.toml line-1.capture
+  gatewayctl capture line-1 - | gatewayctl decode --decoder '{ kind = "csv", columns = ["t", "h"] }'
   gatewayctl decode --decoder keyvalue lines.txt
-  gatewayctl decode --decoder '{ kind = "csv", columns = ["t", "h"] }' --json < rows.csv
-  gatewayctl decode --framing '{ kind = "fixed", length = 8, checksum = "crc16-modbus" }' --decoder ... capture.bin
+  gatewayctl decode --framing '{ kind = "fixed", length = 8, checksum = "crc16-modbus" }' --decoder ... bytes.bin
   gatewayctl decode --config /etc/gateway/gateway.toml --source line-1 lines.txt
 """
 
@@ -17,63 +20,102 @@ import argparse
 import json
 import sys
 import time
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-import msgspec
-
-from devices import registry
-from devices.decoders import make_decoder
 from devices.errors import DecodeError, SettingError
-from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
-from devices.reading import NAME_LIMIT, Reading, is_name
-from devices.settings import convert
-from devices.source import Origin
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, load
+from devices.framing import Damaged
+from devices.reading import Quality, Reading
+from devices.source import Origin, Piece
+from gateway import capture
+from gateway.cli.trial import Trial, find_trial
+from gateway.config import ConfigError
 
 PIECE: Final = 65_536
 SHOWN: Final = 60
 """Bytes shown of a reject."""
 
 
-class Trial(msgspec.Struct):
-    """Runs bytes through a framing and a decoder, and counts."""
+class Outcome:
+    """An Intake that decodes, counts, and holds what came of it until it is printed.
 
-    framing: Framing
-    origin: Origin
-    payloads: int = 0
-    ignored: int = 0
-    rejects: int = 0
-    made: int = 0
+    Attributes:
+        time: when what comes now was received, in nanoseconds since 1970 UTC.
+    """
 
-    def results(self, stream: BinaryIO) -> Iterator[list[Reading | Damaged]]:
-        """What becomes of each piece of the input, in its order."""
-        while data := stream.read1(PIECE) if hasattr(stream, "read1") else stream.read(PIECE):
-            yield [one for frame in self.framing.push(data) for one in self._decoded(frame)]
-        rest = self.framing.reset("the input ended in the middle of a frame")
-        yield [one for frame in rest for one in self._decoded(frame)]
+    def __init__(self) -> None:
+        self.time = 0
+        self.payloads = self.ignored = self.rejects = self.made = 0
+        self._results: list[Reading | Damaged] = []
 
-    def _decoded(self, frame: bytes | Damaged) -> list[Reading] | list[Damaged]:
+    def taken(self) -> list[Reading | Damaged]:
+        """What came of it since this was asked last, in its order."""
+        results, self._results = self._results, []
+        return results
+
+    def payload(
+        self,
+        data: bytes,
+        origin: Origin,
+        receipt: Any = None,  # noqa: ARG002
+        quality: Quality = Quality.GOOD,  # noqa: ARG002
+    ) -> None:
+        """See devices.source.Intake."""
+        try:
+            readings = origin.decode(data, origin, self.time)
+        except DecodeError as error:
+            self.reject(data, origin, str(error), len(data))
+        else:
+            self.readings(readings)
+
+    def readings(self, readings: Sequence[Reading], receipt: Any = None) -> None:  # noqa: ARG002
+        """See devices.source.Intake."""
         self.payloads += 1
-        if isinstance(frame, bytes):
-            try:
-                readings = self.origin.decode(frame, self.origin, time.time_ns())
-            except DecodeError as error:
-                frame = Damaged(frame, str(error), len(frame))
-            else:
-                self.made += len(readings)
-                self.ignored += not readings
-                return readings
+        self.ignored += not readings
+        self.made += len(readings)
+        self._results += readings
+
+    def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:  # noqa: ARG002
+        """See devices.source.Intake."""
+        self.payloads += 1
         self.rejects += 1
-        return [frame]
+        self._results.append(Damaged(data, reason, size))
+
+    def ready(self) -> bool:
+        """See devices.source.Intake."""
+        return True
+
+    def connected(self) -> None:
+        """See devices.source.Intake."""
+
+    def __str__(self) -> str:
+        decoded = self.payloads - self.ignored - self.rejects
+        return (
+            f"{self.payloads} payloads = {decoded} decoded + {self.ignored} ignored + {self.rejects} rejected; "
+            f"{self.made} readings"
+        )
+
+
+class _Input:
+    """The input. What was printed so far is shown before it waits for more."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read1(self, size: int) -> bytes:
+        """See capture.Readable."""
+        sys.stdout.flush()
+        data: bytes = self._stream.read1(size)
+        return data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("file", nargs="?", type=Path, help="the bytes as they came (default: standard input)")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="a capture, or the bytes as they came (default: standard input)"
+    )
     parser.add_argument("--decoder", help="a name, or a table as in the configuration: '{ kind = ... }'")
     parser.add_argument("--framing", help="likewise: where a frame ends (default: line)")
     parser.add_argument(
@@ -88,12 +130,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Decode the input and print what it makes."""
     path: Path | None = options.file
+    outcome = Outcome()
+    damage = False
     try:
-        trial = _trial(options)
         with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as stream:
-            for results in trial.results(stream):
-                sys.stdout.write("".join(_line(one, as_json=options.json) for one in results))
-                sys.stdout.flush()
+            trial, pieces = _begin(options, _Input(stream))
+            for piece in pieces:
+                if isinstance(piece, capture.Unreadable):
+                    damage = True
+                    sys.stderr.write(_shown(piece))
+                    continue
+                if piece.missing:
+                    sys.stderr.write(f"{piece.missing} bytes are missing: the capture could not keep up\n")
+                outcome.time = piece.time
+                trial.source.replay(piece, outcome)
+                sys.stdout.write("".join(_line(one, as_json=options.json) for one in outcome.taken()))
+        sys.stdout.flush()
     except (SettingError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -102,74 +154,62 @@ def run(options: argparse.Namespace) -> int:
             raise
         sys.stderr.write(f"{path or 'standard input'}: cannot be read: {error.strerror}\n")
         return 2
-    decoded = trial.payloads - trial.ignored - trial.rejects
-    sys.stderr.write(
-        f"{trial.payloads} payloads = {decoded} decoded + {trial.ignored} ignored + {trial.rejects} rejected; "
-        f"{trial.made} readings\n"
-    )
-    return 1 if trial.rejects else 0
+    sys.stderr.write(f"{outcome}\n")
+    return 1 if outcome.rejects or damage else 0
 
 
-def _trial(options: argparse.Namespace) -> Trial:
-    """What the options ask for.
+def _begin(options: argparse.Namespace, stream: _Input) -> tuple[Trial, Iterable[Piece | capture.Unreadable]]:
+    """How the input is read, and the input.
 
     Raises:
-        SettingError, ConfigError: it cannot be.
+        SettingError, ConfigError: it cannot be as the options want it.
     """
-    device, sensor = options.device, options.sensor
-    if (options.decoder is None) == (options.config is None) or (options.config is None) != (
-        options.source is None
-    ):
-        raise SettingError("", "give either --decoder, or --config and --source")
-    framing: str | dict[str, Any] = "line"
-    if options.decoder is not None:
-        spec, key, max_frame = _spec(options.decoder, "--decoder"), "--decoder", MAX_FRAME
-    else:
-        name: str = options.source
-        settings = _source(options.config, name)
-        spec, key = settings.decoder, f"sources.{name}.decoder"
-        device = device or settings.device or name
-        sensor = sensor or getattr(settings, "sensor", "")
-        framing, max_frame = getattr(settings, "framing", framing), getattr(settings, "max_frame", MAX_FRAME)
-    if options.framing is not None:
-        framing = _spec(options.framing, "--framing")
-    device = device or "device"
-    for option, given in (("--device", device), ("--sensor", sensor)):
-        if given and not is_name(given):
-            raise SettingError(
-                option, f"{given!r} is no name; allowed: 1 to {NAME_LIMIT} printable characters"
-            )
-    origin = Origin("decode", "", device, sensor, make_decoder(spec, key))
-    return Trial(make_framing(framing, "--framing", max_frame), origin)
+    header, rest = capture.begin(stream)
+    trial = find_trial(options, header)
+    if header is None:
+        return trial, _as_they_came(stream, rest)
+    pieces = capture.pieces(stream, rest)
+    return trial, _ended(pieces if trial.quiet is None else _quiet_after(trial.quiet, pieces), header.time)
 
 
-def _spec(text: str, option: str) -> str | dict[str, Any]:
-    """A name, or the inline table that the text of an option holds."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        table: dict[str, Any] = tomllib.loads(f"spec = {text}")["spec"]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingError(option, f"is no TOML table: {error}") from None
-    return table
+def _as_they_came(stream: _Input, data: bytes) -> Iterator[Piece]:
+    while data or (data := stream.read1(PIECE)):
+        yield Piece(time.time_ns(), data=data)
+        data = b""
+    yield Piece(time.time_ns(), "lost", reason="the input ended")
 
 
-def _source(path: Path, name: str) -> Any:
-    """The settings of a source that has a decoder."""
-    sources = load(path, GatewayConfig).sources
-    if name not in sources:
-        raise ConfigError(f"{path}: sources.{name}: there is none; allowed: {', '.join(sources)}")
-    common = {field.encode_name for field in msgspec.structs.fields(SourceKeys)}
-    own = {key: value for key, value in sources[name].items() if key not in common}
-    try:
-        settings = convert(
-            own, registry.settings_type(sources[name].get("kind"), f"sources.{name}"), f"sources.{name}"
-        )
-    except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    if not hasattr(settings, "decoder"):
-        raise ConfigError(f"{path}: sources.{name}: has no decoder: its kind makes readings of its own")
-    return settings
+def _quiet_after(
+    gap: float, pieces: Iterable[Piece | capture.Unreadable]
+) -> Iterator[Piece | capture.Unreadable]:
+    """The pieces as if they had been read by a framing for which silences of `gap` seconds mean something; 0: none."""
+    last = 0
+    for piece in pieces:
+        if isinstance(piece, Piece):
+            if piece.event == "quiet":
+                continue
+            if last and 0 < gap * 1e9 <= piece.time - last:
+                yield Piece(last + round(gap * 1e9), "quiet")
+            last = piece.time
+        yield piece
+
+
+def _ended(pieces: Iterable[Piece | capture.Unreadable], began: int) -> Iterator[Piece | capture.Unreadable]:
+    last = began
+    for piece in pieces:
+        if isinstance(piece, Piece):
+            last = piece.time
+        yield piece
+    yield Piece(last, "lost", reason="the capture ended")
+
+
+def _shown(lines: capture.Unreadable) -> str:
+    if lines.torn:
+        return f"line {lines.last} is torn: whoever wrote the capture ended in the middle of it; skipped\n"
+    which = (
+        f"line {lines.first} is" if lines.first == lines.last else f"lines {lines.first} to {lines.last} are"
+    )
+    return f"{which} not as a capture has them; skipped\n"
 
 
 def _line(one: Reading | Damaged, *, as_json: bool) -> str:

@@ -15,10 +15,14 @@ COMMANDS: Final = {
         "gateway.cli.status",
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
-    "devices": ("gateway.cli.devices", "find serial ports; list the devices that were heard, and those that fell silent"),
+    "devices": (
+        "gateway.cli.devices",
+        "find serial ports; list the devices that were heard, and those that fell silent",
+    ),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "config": ("gateway.cli.config", "check a configuration file"),
+    "capture": ("gateway.cli.capture", "record what a source receives, raw and with times"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }

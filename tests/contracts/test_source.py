@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ from waiting import until
 
 from devices.errors import SourceError
 from devices.registry import open_source
-from devices.source import Intake, Source
+from devices.source import Intake, Piece, RawSource, Source
+from gateway import capture
 from gateway.testing import RecordingIntake, ScriptedSource, connects
 
 
@@ -176,3 +178,43 @@ def test_its_counts_are_all_there_from_the_beginning_and_only_ever_grow(rig: Rig
         await rig.source.close()
 
     asyncio.run(scene())
+
+
+def test_what_a_tap_heard_makes_the_same_payloads_again(rig: Rig) -> None:
+    source = rig.source
+    if not isinstance(source, RawSource):
+        return  # there are no bytes in it
+
+    def taken(count: int) -> bool:
+        return len(intake.receipts) == count
+
+    async def scene() -> list[Piece]:
+        lines: list[bytes] = []
+        source.tap(lambda piece: lines.append(capture.encode(piece)))
+        async with running(source, intake) as task:
+            await until(lambda: intake.connections == 1, "the connection")
+            for count in (1, 2):
+                await asyncio.to_thread(rig.say)
+                await until(partial(taken, count), "a payload")
+            source.tap(None)
+            await asyncio.to_thread(rig.say)
+            await until(partial(taken, 3), "one that no tap hears")
+            source.tap(lambda piece: lines.append(capture.encode(piece)))
+            await asyncio.to_thread(rig.away)
+            await asyncio.wait([task])
+        await source.close()
+        return [piece for piece in map(capture.decode, lines) if piece]
+
+    intake, again = RecordingIntake(), RecordingIntake()
+    pieces = asyncio.run(scene())
+    for piece in pieces:
+        source.replay(piece, again)
+
+    assert [piece.event for piece in pieces] == ["opened", "", "", "opened", "lost"]
+    heard = [one._replace(receipt=None) for one in intake.payloads]
+    del heard[2]
+    assert [(one.data, one.quality, one.origin.place) for one in again.payloads] == [
+        (one.data, one.quality, one.origin.place) for one in heard
+    ]
+    assert again.taken == intake.taken[:2]
+    assert again.rejects == intake.rejects == []

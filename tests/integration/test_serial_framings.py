@@ -6,7 +6,7 @@ import pytest
 from pty_port import SerialLine
 from waiting import until
 
-from devices import serial_port
+from devices import serial_line
 from devices.errors import SourceLost
 from devices.serial_port import Settings, open_source
 from gateway.testing import RecordingIntake
@@ -60,7 +60,7 @@ def test_a_frame_behind_a_false_start_is_handed_over_when_the_line_falls_quiet(t
         await until(lambda: intake.payloads, "the frame that was held back")
         await end(task)
         assert intake.lines == [frame]
-        assert (intake.rejects[0].data, intake.rejects[0].reason) == (b"\xaa\xf0", serial_port.PAUSED)
+        assert (intake.rejects[0].data, intake.rejects[0].reason) == (b"\xaa\xf0", serial_line.PAUSED)
 
     with SerialLine(tmp_path) as line:
         asyncio.run(scenario(line))
@@ -85,7 +85,7 @@ def test_a_hang_up_in_mid_frame_rejects_the_half_and_hands_over_what_is_whole(tm
 def test_a_checked_frame_is_believed_though_the_device_was_talking_when_the_port_was_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serial_port, "is_uart", lambda _: True)
+    monkeypatch.setattr(serial_line, "is_uart", lambda _: True)
 
     async def scenario(line: SerialLine) -> None:
         line.write(b"$t=1*78\r\n$t=2*00\r\n")

@@ -16,7 +16,7 @@ import pytest
 from pty_port import SerialLine
 from waiting import until
 
-from devices import serial_port
+from devices import serial_line, serial_port
 from devices.errors import DecodeError, SourceLost, SourceRefused
 from devices.serial_port import Settings, open_source
 from gateway.testing import RecordingIntake
@@ -357,7 +357,7 @@ def test_a_busy_line_does_not_starve_the_loop(line: SerialLine) -> None:
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch, line: SerialLine) -> SerialLine:
     """A line that the source takes for a UART."""
-    monkeypatch.setattr(serial_port, "is_uart", lambda _: True)
+    monkeypatch.setattr(serial_line, "is_uart", lambda _: True)
     return line
 
 

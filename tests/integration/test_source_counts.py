@@ -10,7 +10,7 @@ from mosquitto import Mosquitto
 from pty_port import SerialLine
 from waiting import until
 
-from devices import registry, serial_port
+from devices import registry, serial_line
 from devices.errors import SourceLost
 from devices.source import Source
 from gateway.testing import RecordingIntake
@@ -62,7 +62,7 @@ def test_a_serial_line_counts_each_damaged_frame_though_they_are_one_dead_letter
 def test_the_tail_of_a_frame_at_the_opening_of_a_uart_is_one_that_was_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serial_port, "is_uart", lambda _: True)
+    monkeypatch.setattr(serial_line, "is_uart", lambda _: True)
 
     async def scenario(line: SerialLine) -> None:
         source = registry.open_source("one", {"kind": "serial", "port": str(line.name)})

@@ -48,7 +48,7 @@ def test_json_is_an_object_a_line_and_a_partial_frame_is_a_reject(
     assert first.pop("time") == second.pop("time")
     assert first == {"device": "device", "sensor": "t", "value": 21.5, "unit": "°C"}
     assert second == {"device": "device", "sensor": "h", "value": 40, "unit": ""}
-    assert reject == {"reject": "the input ended in the middle of a frame", "size": 3, "data": "21."}
+    assert reject == {"reject": "cut off in mid-frame: the input ended", "size": 3, "data": "21."}
 
 
 def test_a_source_of_a_configuration_is_tried_as_it_is_set(
@@ -89,9 +89,10 @@ def test_a_framing_is_tried_with_the_decoder(stdin: io.BytesIO, capsys: pytest.C
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "either --decoder, or --config"),
+        ([], "this is no capture: give either --decoder, or --config and --source"),
         (["--decoder", "json", "--config", "x"], "either --decoder, or --config"),
-        (["--config", "x"], "either --decoder, or --config"),
+        (["--decoder", "json", "--source", "x"], "--source: goes with --config"),
+        (["--config", "x"], "this is no capture: give either --decoder, or --config and --source"),
         (["--decoder", "jason"], "--decoder.kind: 'jason' is not a decoder; allowed: json"),
         (["--decoder", "json", "--framing", "lines"], "--framing.kind: 'lines' is not a framing"),
         (["--decoder", "{ kind = "], "--decoder: is no TOML table"),
@@ -100,6 +101,7 @@ def test_a_framing_is_tried_with_the_decoder(stdin: io.BytesIO, capsys: pytest.C
         (["--decoder", "json", "/nowhere"], "/nowhere: cannot be read: No such file"),
     ],
 )
+@pytest.mark.usefixtures("stdin")
 def test_what_cannot_be_tried_is_refused_with_the_reason(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

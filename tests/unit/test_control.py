@@ -64,6 +64,47 @@ def test_a_request_that_is_not_understood_is_told_what_is(tmp_path: Path, reques
     serve(tmp_path / "d.sock", scene)
 
 
+async def count(request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A stream: says the words it was given, then goes on until the other side has enough."""
+    writer.write(request["said"].encode() + b"\n")
+    await reader.read()
+    writer.write(b"enough\n")
+
+
+def test_a_stream_goes_on_until_the_other_side_has_enough(tmp_path: Path) -> None:
+    async def scene() -> None:
+        server = ControlServer(tmp_path / "d.sock", {"ping": lambda _: {}}, {"count": count})
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "d.sock"))
+        writer.write(b'{"verb": "count", "said": "one"}\n')
+        assert await reader.readline() == b"one\n"
+        assert await asked(tmp_path / "d.sock", {"verb": "ping"}) == {}, "others are answered meanwhile"
+        writer.write_eof()
+        assert await reader.read() == b"enough\n"
+        writer.close()
+        await server.close()
+
+    asyncio.run(scene())
+
+
+def test_the_end_of_the_server_ends_its_streams_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        server = ControlServer(tmp_path / "d.sock", {}, {"count": count})
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "d.sock"))
+        writer.write(b'{"verb": "count", "said": "one"}\n')
+        assert await reader.readline() == b"one\n"
+        async with asyncio.timeout(5):
+            await server.close()
+            assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(scene())
+    assert caplog.records == []
+
+
 def test_an_endless_request_is_cut_off(tmp_path: Path) -> None:
     async def scene() -> None:
         answer = await raw(tmp_path / "d.sock", b"x" * 100_000 + b"\n")

@@ -129,6 +129,17 @@ def test_a_torn_frame_does_not_swallow_the_whole_one_behind_it(
     assert good(read(framing_of(device), [torn + end + wire])) == [device.frame(content)]
 
 
+@pytest.mark.parametrize("name", ["nmea", "line, crc32 in hex", "slip, crc32", "cobs, crc32"])
+def test_where_a_checksum_is_asked_for_nothing_is_no_frame(name: str) -> None:
+    device = DEVICES[name]
+    wire = device.send(device.frame(b"t=1"))
+    end = wire[-1:]
+    blank = b"\x01" + end if name.startswith("cobs") else end
+
+    # A flipped bit can make a delimiter of the first byte, and a torn COBS frame can be an empty one.
+    assert read(framing_of(device), [blank + wire + blank + blank]) == [device.frame(b"t=1")]
+
+
 @pytest.mark.parametrize(
     "name", [name for name, device in DEVICES.items() if name not in {"line", "delimiter"}]
 )

@@ -1,0 +1,83 @@
+"""Sends a capture of a source to whoever asks for one on the control socket. Nobody who is slow holds up the source."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from devices.source import RawSource
+from gateway.capture import Recorder, header
+from gateway.control import REQUEST_TIMEOUT
+from gateway.sources import SourceSpec
+
+MOST: Final = 4
+"""Captures at a time: each may take up to a megabyte for a reader who is slow."""
+
+_log = structlog.get_logger()
+
+
+class Captures:
+    """The verb `capture` of the control socket; see docs/capture.md."""
+
+    def __init__(
+        self, specs: Sequence[SourceSpec], tables: Mapping[str, Mapping[str, Any]], gateway: str
+    ) -> None:
+        """`tables` are those of the sources in the configuration, by name; `gateway` is the id."""
+        self._sources = {spec.source.name: spec.source for spec in specs}
+        self._tables = tables
+        self._gateway = gateway
+        self._captured: set[str] = set()
+
+    async def serve(
+        self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Send header and lines of a source until the other side closes its half, or say in an `error` why not."""
+        name = request.get("source")
+        source = self._sources.get(name) if isinstance(name, str) else None
+        if source is None:
+            refusal = f"there is no source {name!r}; there are: {', '.join(self._sources)}"
+        elif not isinstance(source, RawSource):
+            refusal = f"source {source.name} makes readings of its own: there are no raw bytes to capture"
+        elif source.name in self._captured:
+            refusal = f"source {source.name} is being captured already; end that first"
+        elif len(self._captured) == MOST:
+            refusal = (
+                f"{MOST} captures run already, of {', '.join(sorted(self._captured))}; end one of them first"
+            )
+        else:
+            await self._capture(source, reader, writer)
+            return
+        writer.write(json.dumps({"error": refusal}).encode() + b"\n")
+
+    async def _capture(
+        self, source: RawSource, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        recorder, more = Recorder(), asyncio.Event()
+        recorder.on_line = more.set
+        writer.write(header(self._gateway, source.name, self._tables[source.name], time.time_ns()))
+        self._captured.add(source.name)
+        source.tap(recorder)
+        _log.info("capture begins", source=source.name)
+        enough = asyncio.create_task(reader.read(1), name=f"end of the capture of {source.name}")
+        enough.add_done_callback(lambda _: more.set())
+        try:
+            while not enough.done():
+                more.clear()
+                await _send(recorder, writer)
+                await more.wait()
+        finally:
+            source.tap(None)
+            self._captured.discard(source.name)
+            enough.cancel()
+            _log.info("capture ended", source=source.name)
+        async with asyncio.timeout(REQUEST_TIMEOUT):  # the other side may have closed its half only
+            await _send(recorder, writer)
+
+
+async def _send(recorder: Recorder, writer: asyncio.StreamWriter) -> None:
+    while lines := recorder.take():
+        writer.write(lines)
+        await writer.drain()
