@@ -25,14 +25,13 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from devices import registry
 from devices.decoders import make_decoder
 from devices.errors import DecodeError, SettingError
 from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, Reading, is_name
-from devices.settings import convert
 from devices.source import Origin
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, load
+from gateway.cli.arguments import source_settings
+from gateway.config import ConfigError
 
 PIECE: Final = 65_536
 SHOWN: Final = 60
@@ -156,17 +155,7 @@ def _spec(text: str, option: str) -> str | dict[str, Any]:
 
 def _source(path: Path, name: str) -> Any:
     """The settings of a source that has a decoder."""
-    sources = load(path, GatewayConfig).sources
-    if name not in sources:
-        raise ConfigError(f"{path}: sources.{name}: there is none; allowed: {', '.join(sources)}")
-    common = {field.encode_name for field in msgspec.structs.fields(SourceKeys)}
-    own = {key: value for key, value in sources[name].items() if key not in common}
-    try:
-        settings = convert(
-            own, registry.settings_type(sources[name].get("kind"), f"sources.{name}"), f"sources.{name}"
-        )
-    except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    settings = source_settings(path, name)
     if not hasattr(settings, "decoder"):
         raise ConfigError(f"{path}: sources.{name}: has no decoder: its kind makes readings of its own")
     return settings

@@ -19,6 +19,10 @@ COMMANDS: Final = {
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "config": ("gateway.cli.config", "check a configuration file"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
+    "simulate": (
+        "gateway.cli.simulate",
+        "pretend to be devices: send readings to an MQTT broker or a serial port",
+    ),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 

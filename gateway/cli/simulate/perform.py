@@ -1,0 +1,154 @@
+"""Puts a simulation together, and lets it run at its pace."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from devices.simulator.faults import Schedule, Truth
+from devices.simulator.fleet import Fleet
+from devices.simulator.plant import NANO, Plant, schedule_of
+from devices.simulator.recording import Row
+from devices.simulator.rows import Rows
+from devices.simulator.settings import Settings
+from gateway.cli.simulate import plan
+from gateway.cli.simulate.carrier import Carrier
+from gateway.cli.simulate.course import Course, Feed
+from gateway.cli.simulate.line import PtyCarrier
+from gateway.cli.simulate.report import Report
+from gateway.cli.simulate.trouble import SimulateError
+from gateway.cli.stopping import StopRequest
+
+TICK: Final = 0.01
+"""Seconds between two looks at what is due: what is due in one goes out in one piece."""
+
+PATIENCE: Final = 10.0
+"""Seconds at the end for the other side to confirm what was sent."""
+
+Say = Callable[[str], None]
+
+
+def perform(options: argparse.Namespace, say: Say) -> Report:
+    """Simulate until the time is over, the file is at its end, or somebody stops it.
+
+    Raises:
+        SettingError, ConfigError: of the options.
+        SimulateError, SourceRefused: it cannot begin: no broker, a file that cannot be read or written.
+    """
+    settings = plan.settings_of(options)
+    with ExitStack() as stack:
+        write = stack.enter_context(_truths(options.truth))
+        carrier = plan.carrier_of(options)
+        stack.callback(carrier.close)
+        stop = stack.enter_context(StopRequest())
+        simulation = _Simulation(options, settings, carrier, write)
+        if isinstance(carrier, PtyCarrier):
+            say(f'port = "{carrier.place}"')
+        say(simulation.words)
+        return simulation.run(options.length, stop)
+
+
+class _Simulation:
+    """A feed on its course, and what it came to."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        settings: Settings,
+        carrier: Carrier,
+        write: Callable[[Truth], None],
+    ) -> None:
+        self._began = time.time_ns()
+        self._write = write
+        self._rejected = 0
+        self._plant: Plant | None = None
+        self._rows: Rows | None = None
+        name = options.source or plan.NAME
+        feed: Feed
+        schedule: Schedule | None
+        if options.replay is not None:
+            feed = self._rows = self._recorded(options)
+            schedule = schedule_of(settings, self._began, ())
+            self._asked = 0.0
+            self.words = f"replaying {options.replay} to {carrier.place}"
+        else:
+            self._plant = plant = Plant(name, settings, self._began, self._on_fault)
+            schedule = plant.schedule
+            readings = sum(len(sensors) for sensors in plant.devices)
+            self._asked = readings / settings.interval
+            feed = Fleet(plant, plan.form_of(options, settings), round(settings.interval * NANO), self._began)
+            self.words = f"{len(plant.devices)} devices, {self._asked:,.4g} readings/s to {carrier.place}"
+        self._course = Course(name, feed, carrier, schedule, write)
+
+    def run(self, length: float | None, stop: StopRequest) -> Report:
+        """Go on for `length` seconds of flowing data at most."""
+        start = time.monotonic()
+        end = float("inf") if length is None else self._began + length * NANO
+        ticks = 0
+        now = self._began
+        while not stop.made:
+            now = int(min(end, self._began + (time.monotonic() - start) * NANO))
+            said = self._course.tick(now)
+            if (now >= end and not said) or (self._rows is not None and self._rows.ended):
+                break
+            ticks = max(ticks + 1, int((time.monotonic() - start) / TICK))
+            time.sleep(max(0.0, start + ticks * TICK - time.monotonic()))
+        seconds = time.monotonic() - start
+        self._course.finish(PATIENCE)
+        return self._count(seconds if length is None else min(seconds, length))
+
+    def _count(self, seconds: float) -> Report:
+        report = self._course.report
+        report.rejected = self._rejected
+        if self._plant is not None:
+            for kind, readings in self._plant.touched.items():
+                self._course.told(kind).readings = readings
+            report.suppressed += self._plant.touched["silence"]
+        said = report.readings + report.garbled_readings + report.suppressed
+        report.seconds = round(seconds, 3)
+        report.asked = round(self._asked, 3)
+        report.reached = round(said / seconds, 1) if seconds else 0.0
+        return report
+
+    def _on_fault(self, truth: Truth) -> None:
+        self._course.told(truth.kind).faults += 1
+        self._write(truth)
+
+    def _recorded(self, options: argparse.Namespace) -> Rows:
+        settings = plan.recording_of(options)
+        try:
+            return Rows(settings, self._on_reject)
+        except OSError as error:
+            raise SimulateError(f"--replay: {settings.file} cannot be read: {error.strerror}") from error
+
+    def _on_reject(self, row: Row) -> None:
+        self._rejected += 1
+        sys.stderr.write(f"{row.reason}\n")
+
+
+@contextmanager
+def _truths(target: str | None) -> Iterator[Callable[[Truth], None]]:
+    """Writes truths to a file, to standard output (`-`), or nowhere, each at once.
+
+    Raises:
+        SimulateError: the file cannot be written.
+    """
+    with ExitStack() as stack:
+        stream: BinaryIO | None = sys.stdout.buffer if target == "-" else None
+        if target not in {None, "-"}:
+            try:
+                stream = stack.enter_context(Path(str(target)).open("ab"))
+            except OSError as error:
+                raise SimulateError(f"--truth: {target} cannot be written: {error.strerror}") from error
+
+        def write(truth: Truth) -> None:
+            if stream is not None:
+                stream.write(msgspec.json.encode(truth) + b"\n")
+                stream.flush()
+
+        yield write
