@@ -40,13 +40,13 @@ class Replay:
         while True:
             file = await self._open()
             try:
+                if not connected:
+                    connected = True
+                    intake.connected()
                 recording, hand = Recording(self.name, self._settings), _Hand(intake, self._settings)
                 while data := await self._read(file):
                     for row in recording.push(data):
                         await hand.take(row, recording)
-                    if not connected:
-                        connected = True
-                        intake.connected()
                 for row in recording.end():
                     await hand.take(row, recording)
                 hand.flush()

@@ -11,11 +11,13 @@ class Carrier(Protocol):
 
     Attributes:
         place: where it leads, for people.
+        patience: seconds without a confirmation after which, at the end, none is waited for any more.
         repeated: payloads that were sent once more because the other side had not confirmed them.
         lost: how often the connection was lost against its will.
     """
 
     place: str
+    patience: float
     repeated: int
     lost: int
 

@@ -68,17 +68,19 @@ class Course:
         self._carrier.pump()
         return len(payloads)
 
-    def finish(self, patience: float) -> None:
-        """Wait until the other side has confirmed everything, for so many seconds at most; close; count the rest."""
+    def finish(self) -> None:
+        """Wait until the other side has confirmed everything, or no more of it; close; count the rest."""
+        carrier, report = self._carrier, self.report
         if self._absence is not None:
             self._end(self._absence)
-        deadline = time.monotonic() + patience
-        while self._carrier.waiting() and time.monotonic() < deadline:
-            self._carrier.pump()
+        waiting, since = carrier.waiting(), time.monotonic()
+        while waiting and time.monotonic() - since < carrier.patience:
+            carrier.pump()
             time.sleep(0.005)
-        self.report.unconfirmed = self._carrier.waiting()
-        self.report.repeated, self.report.lost = self._carrier.repeated, self._carrier.lost
-        self._carrier.close()
+            if carrier.waiting() != waiting:
+                waiting, since = carrier.waiting(), time.monotonic()
+        report.unconfirmed, report.repeated, report.lost = carrier.waiting(), carrier.repeated, carrier.lost
+        carrier.close()
 
     def told(self, kind: str) -> Injected:
         """The counts of one kind of fault."""

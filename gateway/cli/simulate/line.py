@@ -19,6 +19,9 @@ UNREAD: Final = 65_536
 """Bytes held back for a reader that does not read. Beyond, whole lines are left out, as a real device would."""
 
 
+PATIENCE: Final = 2.0
+"""Seconds at the end in which nobody reads."""
+
 _KERNEL: Final = 131_072
 """More bytes than the kernel ever holds on their way through a pseudo-terminal: it takes 22,000, measured."""
 
@@ -38,6 +41,7 @@ class PtyCarrier:
     """
 
     def __init__(self, link: Path | None = None) -> None:
+        self.patience = PATIENCE
         self.repeated = self.lost = 0
         self.port = ""
         self._link = link

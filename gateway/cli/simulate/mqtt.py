@@ -21,7 +21,7 @@ WINDOW: Final = 10_000
 """Payloads sent ahead of their acknowledgement. What is due while the broker is away waits in here too."""
 
 PATIENCE: Final = 10.0
-"""Seconds without an acknowledgement after which the connection is given up."""
+"""Seconds without an acknowledgement after which the connection is given up, or at the end all of it."""
 
 _ANSWER: Final = 5.0
 _PAUSE: Final = 0.5
@@ -86,6 +86,7 @@ class MqttCarrier:
 
     def __init__(self, broker: Broker) -> None:
         self.place = broker.place
+        self.patience = PATIENCE
         self.repeated = self.lost = 0
         self._broker = broker
         self._away = False

@@ -27,8 +27,8 @@ from gateway.cli.stopping import StopRequest
 TICK: Final = 0.01
 """Seconds between two looks at what is due: what is due in one goes out in one piece."""
 
-PATIENCE: Final = 10.0
-"""Seconds at the end for the other side to confirm what was sent."""
+GRACE: Final = 0.5
+"""Seconds after the end in which what was due before may still be said."""
 
 Say = Callable[[str], None]
 
@@ -88,19 +88,20 @@ class _Simulation:
     def run(self, length: float | None, stop: StopRequest) -> Report:
         """Go on for `length` seconds of flowing data at most."""
         start = time.monotonic()
-        end = float("inf") if length is None else self._began + length * NANO
         ticks = 0
-        now = self._began
         while not stop.made:
-            now = int(min(end, self._began + (time.monotonic() - start) * NANO))
-            said = self._course.tick(now)
-            if (now >= end and not said) or (self._rows is not None and self._rows.ended):
+            passed = time.monotonic() - start
+            over = length is not None and passed >= length
+            said = self._course.tick(self._began + int((length if length and over else passed) * NANO))
+            ended = self._rows is not None and self._rows.ended
+            if ended or (over and (not said or passed > (length or 0.0) + GRACE)):
                 break
             ticks = max(ticks + 1, int((time.monotonic() - start) / TICK))
             time.sleep(max(0.0, start + ticks * TICK - time.monotonic()))
-        seconds = time.monotonic() - start
-        self._course.finish(PATIENCE)
-        return self._count(seconds if length is None else min(seconds, length))
+        passed = time.monotonic() - start
+        self._course.finish()
+        kept_up = length is not None and length <= passed < length + GRACE
+        return self._count(length if length and kept_up else passed)
 
     def _count(self, seconds: float) -> Report:
         report = self._course.report
