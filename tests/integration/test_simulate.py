@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mosquitto import Mosquitto, free_port
 from waiting import until, wait_until
 
 from devices.errors import SourceError
 from devices.registry import open_source
 from devices.source import Source
+from gateway.cli import simulate
 from gateway.testing import RecordingIntake
 
 COMMAND = [sys.executable, "-m", "gateway.cli.main", "simulate"]
@@ -194,6 +197,10 @@ def simulating(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen
             process.stdout.close()
 
 
+def _distinct(intake: RecordingIntake) -> set[tuple[str, str, int]]:
+    return {(r.device, r.sensor, r.time) for r in intake.taken}
+
+
 def test_a_broker_that_restarts_gets_everything_at_least_once_and_that_is_counted(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -221,14 +228,7 @@ def test_a_broker_that_restarts_gets_everything_at_least_once_and_that_is_counte
             out, _ = await asyncio.to_thread(process.communicate)
             assert process.returncode == 0
             report: dict[str, Any] = json.loads(out)
-            times = {(r.device, r.sensor, r.time) for r in intake.taken}
-            await until(
-                lambda: (
-                    times.update((r.device, r.sensor, r.time) for r in intake.taken)
-                    or len(times) >= report["readings"]
-                ),
-                "all",
-            )
+            await until(lambda: len(_distinct(intake)) >= report["readings"], "the last reading")
         task.cancel()
         await asyncio.wait([task])
         await source.close()
@@ -237,7 +237,7 @@ def test_a_broker_that_restarts_gets_everything_at_least_once_and_that_is_counte
     report = asyncio.run(scene())
     assert report["lost"] == 1
     assert report["unconfirmed"] == 0
-    assert len({(r.device, r.sensor, r.time) for r in intake.taken}) == report["readings"]
+    assert len(_distinct(intake)) == report["readings"]
 
 
 def test_without_a_broker_it_says_so_in_plain_words() -> None:
@@ -302,3 +302,33 @@ def test_more_than_the_machine_can_do_is_said(broker: Mosquitto) -> None:
     told = re.search(r"could not keep up: reached ([0-9,]+) of 5,000,000 readings/s", done.stderr)
     assert told is not None, done.stderr
     assert 1000 < int(told[1].replace(",", "")) < 4_000_000
+
+
+LINE = "/tmp/line-1"  # noqa: S108 - the example's
+DOCS = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", DOCS, re.DOTALL) for line in block.splitlines()]
+EXAMPLES = [line.strip() for line in (simulate.__doc__ or "").split("examples:")[1].strip().splitlines()]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *EXAMPLES])
+def test_every_command_of_the_documentation_runs(command: str, start_broker: Any, tmp_path: Path) -> None:
+    """For a moment only, and with files and a broker of the test."""
+    (tmp_path / "recorded.csv").write_text(
+        "timestamp,value\n2026-01-31T12:00:00Z,21.5\n2026-01-31T12:00:01Z,21.6\n"
+    )
+    shutil.copy(Path(__file__).parents[2] / "config" / "gateway.toml", tmp_path)
+    line = tmp_path / "line-1"
+    here = command.replace(LINE, str(line)).replace("/etc/gateway/", "")
+    if "localhost" in here:
+        where = f"127.0.0.1:{start_broker().port}"
+        here = here.replace("localhost:1883", where).replace("localhost", where)
+    name, verb, *words = re.sub(r" --for \w+", "", here).split()
+    assert (name, verb) == ("gatewayctl", "simulate")
+
+    done = subprocess.run(
+        [*COMMAND, *words, "--for", "0.2s"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+
+    unread = "pty" in words and "payloads were not confirmed by the other side" in done.stderr
+    assert done.returncode == (1 if unread else 0), done.stderr
+    assert re.search(r"[1-9][0-9]* readings in [1-9][0-9]* payloads", done.stderr) or "--json" in words

@@ -19,6 +19,7 @@ examples:
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -104,22 +105,28 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _number(text: str, low: float, high: float) -> float:
+    """A number from `low` to `high`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    with suppress(ValueError):
+        if low <= float(text) <= high:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is not allowed: {low:g} to {high:,.0f}")
+
+
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:  # noqa: PLR2004 - the sentence says it
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: 1 to 1000000")
-    return number
+    number = _number(text, 1, 1_000_000)
+    if number % 1:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: whole numbers only")
+    return int(number)
 
 
 def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 1e7:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: more than 0, at most 10000000")
-    return number
+    return _number(text, 0.001, 10_000_000)
 
 
 def _speed(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1e6:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: 0 to 1000000")
-    return number
+    return _number(text, 0, 1_000_000)

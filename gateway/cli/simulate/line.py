@@ -19,8 +19,8 @@ UNREAD: Final = 65_536
 """Bytes held back for a reader that does not read. Beyond, whole lines are left out, as a real device would."""
 
 
-PATIENCE: Final = 2.0
-"""Seconds at the end in which nobody reads."""
+PATIENCE: Final = 1.0
+"""Seconds without anybody reading, after which at the end none is waited for."""
 
 _KERNEL: Final = 131_072
 """More bytes than the kernel ever holds on their way through a pseudo-terminal: it takes 22,000, measured."""

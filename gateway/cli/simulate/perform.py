@@ -82,7 +82,7 @@ class _Simulation:
             readings = sum(len(sensors) for sensors in plant.devices)
             self._asked = readings / settings.interval
             feed = Fleet(plant, plan.form_of(options, settings), round(settings.interval * NANO), self._began)
-            self.words = f"{len(plant.devices)} devices, {self._asked:,.4g} readings/s to {carrier.place}"
+            self.words = f"{len(plant.devices)} devices, {_rate(self._asked)} readings/s to {carrier.place}"
         self._course = Course(name, feed, carrier, schedule, write)
 
     def run(self, length: float | None, stop: StopRequest) -> Report:
@@ -130,6 +130,10 @@ class _Simulation:
     def _on_reject(self, row: Row) -> None:
         self._rejected += 1
         sys.stderr.write(f"{row.reason}\n")
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.3g}"  # noqa: PLR2004 - small ones want digits
 
 
 @contextmanager
