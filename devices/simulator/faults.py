@@ -5,7 +5,7 @@ Faults spoil the values of one sensor; troubles spoil what carries them, and exi
 
 import math
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 import msgspec
 
@@ -165,8 +165,9 @@ class Schedule(msgspec.Struct, frozen=True):
         share = self.slot * _SHARE
         length = max(reading, min(share, _LONGEST[kind])) if kind in _LONGEST else reading
         start = self.began + self.slot * number + drawn(0) * max(0.0, self.slot - length)
-        if kind == "garbage" or kind == "torn" or kind == "split" or kind == "disconnect":  # noqa: PLR1714 - mypy's way
-            return Trouble(kind, start, start + length)
+        if kind in TROUBLES:
+            return Trouble(cast("TroubleKind", kind), start, start + length)
+        kind = cast("Kind", kind)
         sensor = self.sensors[int(drawn(1) * len(self.sensors))]
         return Fault(kind, sensor, start, start + length, _magnitude(kind, sensor.usual(), length, drawn(2)))
 

@@ -23,7 +23,7 @@ from devices.source import Source
 from gateway.cli import simulate
 from gateway.testing import RecordingIntake
 
-COMMAND = [sys.executable, "-m", "gateway.cli.main", "simulate"]
+COMMAND = [sys.executable, "-Im", "gateway.cli.main", "simulate"]  # isolated: the installed wheel
 TROUBLES = ["--faults", "garbage,torn,split,disconnect,silence", "--faults-per-hour", "3600"]
 
 

@@ -173,16 +173,17 @@ def test_more_readings_at_a_time_than_a_source_should_make_are_refused() -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("interval", [0.0, 0.1, 10.0])
+@pytest.mark.parametrize("interval", [0.0, 0.1, 10.0, 100.0])
 def test_a_fault_is_never_so_short_that_no_reading_sees_it(kind: Kind, interval: float) -> None:
-    settings = Settings(interval=interval, faults=(kind,), faults_per_hour=90)
+    slot = max(40.0, 4 * interval)
+    settings = Settings(interval=interval, faults=(kind,), faults_per_hour=3600 / slot)
 
     schedule = Plant("twin", settings, BEGAN, print).schedule
 
     assert schedule is not None
-    for slot in range(1, 200):
-        fault = schedule.fault_in(slot)
+    for number in range(1, 200):
+        fault = schedule.fault_in(number)
         assert fault is not None
         assert fault.end - fault.start >= max(interval, SHORTEST) * 0.999
-        assert schedule.began + slot * 40 <= fault.start
-        assert fault.end <= schedule.began + (slot + 1) * 40
+        assert schedule.began + number * slot <= fault.start
+        assert fault.end <= schedule.began + (number + 1) * slot
