@@ -166,7 +166,7 @@ class Schedule(msgspec.Struct, frozen=True):
         length = max(reading, min(share, _LONGEST[kind])) if kind in _LONGEST else reading
         start = self.began + self.slot * number + drawn(0) * max(0.0, self.slot - length)
         if kind in TROUBLES:
-            return Trouble(cast("TroubleKind", kind), start, start + length)
+            return Trouble(kind, start, start + length)
         kind = cast("Kind", kind)
         sensor = self.sensors[int(drawn(1) * len(self.sensors))]
         return Fault(kind, sensor, start, start + length, _magnitude(kind, sensor.usual(), length, drawn(2)))

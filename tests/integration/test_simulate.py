@@ -183,11 +183,13 @@ def test_a_replayed_file_arrives_with_its_recorded_times(broker: Mosquitto, tmp_
 
 
 @contextmanager
-def simulating(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def simulating(
+    tmp: Path, *arguments: str, folder: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A simulation under way, and the file with what it says."""
-    said = folder / "said"
+    said = tmp / "said"
     with said.open("wb") as stream:
-        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stream)
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stream, cwd=folder)
     try:
         yield process, said
     finally:
@@ -275,17 +277,28 @@ def test_a_broker_that_refuses_says_how_to_give_a_password(start_broker: Any, tm
     assert taken.returncode == 0, taken.stderr
 
 
-def test_ctrl_c_ends_it_in_order_and_a_line_that_nobody_reads_is_said(tmp_path: Path) -> None:
+def test_a_line_that_nobody_reads_is_said_and_ctrl_c_ends_it_in_order(tmp_path: Path) -> None:
     link = tmp_path / "usb-line"
     with simulating(tmp_path, "--to", "pty", "--link", str(link), "--rate", "30000") as (process, said):
-        wait_until(lambda: os.path.lexists(link), "the port")
-        assert f'port = "{link}"' in wait_until(said.read_text, "its words")
-        wait_until(lambda: "devices" in said.read_text(), "its words")
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        assert f'port = "{link}"; waiting' in wait_until(said.read_text, "its words")
+        with link.open("rb"):
+            wait_until(lambda: "devices" in said.read_text(), "the beginning")
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
 
     assert process.returncode == 1
     assert "payloads were not confirmed by the other side" in said.read_text()
+    assert not os.path.lexists(link)
+
+
+def test_ctrl_c_ends_it_also_while_nobody_has_opened_the_port(tmp_path: Path) -> None:
+    link = tmp_path / "usb-line"
+    with simulating(tmp_path, "--to", "pty", "--link", str(link)) as (process, said):
+        wait_until(said.read_text, "its words")
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    assert process.returncode == 0, said.read_text()
     assert not os.path.lexists(link)
 
 
@@ -325,10 +338,13 @@ def test_every_command_of_the_documentation_runs(command: str, start_broker: Any
     name, verb, *words = re.sub(r" --for \w+", "", here).split()
     assert (name, verb) == ("gatewayctl", "simulate")
 
-    done = subprocess.run(
-        [*COMMAND, *words, "--for", "0.2s"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    with simulating(tmp_path, *words, "--for", "0.2s", folder=tmp_path) as (process, said):
+        if "pty" in words:
+            port = wait_until(lambda: re.findall(r'port = "(.*?)"', said.read_text()), "the port")[0]
+            with Path(port).open("rb"):
+                process.wait(30)
+        process.wait(30)
 
-    unread = "pty" in words and "payloads were not confirmed by the other side" in done.stderr
-    assert done.returncode == (1 if unread else 0), done.stderr
-    assert re.search(r"[1-9][0-9]* readings in [1-9][0-9]* payloads", done.stderr) or "--json" in words
+    unread = "pty" in words and "payloads were not confirmed by the other side" in said.read_text()
+    assert process.returncode == (1 if unread else 0), said.read_text()
+    assert re.search(r"[1-9][0-9]* readings in [1-9][0-9]* payloads", said.read_text()) or "--json" in words

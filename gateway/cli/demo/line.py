@@ -52,6 +52,7 @@ class SerialLine:
             plant = Plant(self._name, self._settings, now, self._on_fault)
             form = Form(models_of(self._settings), "keyvalue", named=True, single=False)
             self._fleet = Fleet(plant, form, round(self._settings.interval * NANO), now)
+        self._carrier.pump()  # notices that the port was opened
         for payload in self._fleet.due(now, _MOST):
             self._carrier.send(payload)
         self._carrier.pump()

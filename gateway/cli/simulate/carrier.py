@@ -21,6 +21,9 @@ class Carrier(Protocol):
     repeated: int
     lost: int
 
+    def ready(self) -> bool:
+        """Whether somebody listens, or what is sent is kept until somebody does."""
+
     def room(self) -> int:
         """How many payloads it takes now."""
 

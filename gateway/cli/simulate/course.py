@@ -87,15 +87,16 @@ class Course:
         return self.report.faults.setdefault(kind, Injected())
 
     def _say(self, payload: Payload) -> None:
+        if self._absence is not None:
+            self._absence.take(payload)
+            return
         found = self._watch.at(payload.due / NANO)
         trouble = found if isinstance(found, Trouble) else None
-        if self._absence is not None and trouble is not self._absence.trouble:
-            self._end(self._absence)
         if trouble is None or trouble is self._done:
             self._send(payload)
         elif trouble.kind == "disconnect":
-            if self._absence is None:
-                self._absence = _Absence(trouble, payload.due, self._sent + 1)
+            self._done = trouble
+            self._absence = _Absence(trouble, payload.due, self._sent + 1)
             self._absence.take(payload)
         else:
             self._done = trouble
@@ -153,17 +154,25 @@ class Course:
         return self.report.payloads + self.report.garbled_payloads
 
     def _mind(self, absence: "_Absence", now: int) -> None:
-        """Leave once the other side has what was sent before; come back in time."""
+        """Leave once the other side has what was sent before; come back in time, and go on once somebody listens."""
         if now >= absence.trouble.end * NANO:
-            self._end(absence)
+            self._return(absence)
+            if self._carrier.ready():
+                self._end(absence)
         elif not absence.away and (not self._carrier.waiting() or now > absence.start + DRAIN * NANO):
             self._carrier.leave()
             absence.away = True
 
-    def _end(self, absence: "_Absence") -> None:
+    def _return(self, absence: "_Absence") -> None:
         if not absence.away:
             self._carrier.leave()
-        self._carrier.come_back()
+            absence.away = True
+        if not absence.back:
+            self._carrier.come_back()
+            absence.back = True
+
+    def _end(self, absence: "_Absence") -> None:
+        self._return(absence)
         self._absence = None
         self.report.suppressed += absence.readings
         self._tell(
@@ -173,8 +182,8 @@ class Course:
                 sensor="",
                 kind=absence.trouble.kind,
                 start=absence.start,
-                end=int(absence.trouble.end * NANO),
-                magnitude=round(absence.trouble.end - absence.trouble.start, 3),
+                end=absence.last + 1,
+                magnitude=round((absence.last - absence.start) / NANO, 3),
                 words=f"disconnected without a goodbye, {absence.payloads} payloads not sent",
                 payload=absence.first,
                 payloads=absence.payloads,
@@ -197,11 +206,13 @@ class _Absence:
         self.trouble = trouble
         self.start = start
         self.first = first
-        self.away = False
+        self.last = start
+        self.away = self.back = False
         self.payloads = self.readings = self.bytes = 0
 
     def take(self, payload: Payload) -> None:
         """This one is not sent."""
+        self.last = payload.due
         self.payloads += 1
         self.readings += payload.readings
         self.bytes += len(payload.data)

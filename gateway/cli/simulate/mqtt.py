@@ -100,6 +100,10 @@ class MqttCarrier:
         self._fresh = 0  # of those, the last ones that no connection has seen yet
         self._connect()
 
+    def ready(self) -> bool:
+        """See Carrier."""
+        return not self._away
+
     def room(self) -> int:
         """See Carrier."""
         return WINDOW - len(self._unacknowledged)

@@ -48,7 +48,11 @@ def perform(options: argparse.Namespace, say: Say) -> Report:
         stop = stack.enter_context(StopRequest())
         simulation = _Simulation(options, settings, carrier, write)
         if isinstance(carrier, PtyCarrier):
-            say(f'port = "{carrier.place}"')
+            say(f'port = "{carrier.place}"; waiting for a program to open it')
+        while not carrier.ready() and not stop.made:
+            carrier.pump()
+            time.sleep(TICK)
+        simulation.begin()
         say(simulation.words)
         return simulation.run(options.length, stop)
 
@@ -63,27 +67,32 @@ class _Simulation:
         carrier: Carrier,
         write: Callable[[Truth], None],
     ) -> None:
-        self._began = time.time_ns()
+        self._options = options
+        self._settings = settings
+        self._carrier = carrier
         self._write = write
         self._rejected = 0
         self._plant: Plant | None = None
-        self._rows: Rows | None = None
+        self._rows = None if options.replay is None else self._recorded(options)
+        self.words = ""
+
+    def begin(self) -> None:
+        """The time of the first reading is now."""
+        self._began = began = time.time_ns()
+        options, settings, place = self._options, self._settings, self._carrier.place
         name = options.source or plan.NAME
         feed: Feed
         schedule: Schedule | None
-        if options.replay is not None:
-            feed = self._rows = self._recorded(options)
-            schedule = schedule_of(settings, self._began, ())
-            self._asked = 0.0
-            self.words = f"replaying {options.replay} to {carrier.place}"
+        if self._rows is not None:
+            feed, schedule, self._asked = self._rows, schedule_of(settings, began, ()), 0.0
+            self.words = f"replaying {options.replay} to {place}"
         else:
-            self._plant = plant = Plant(name, settings, self._began, self._on_fault)
+            self._plant = plant = Plant(name, settings, began, self._on_fault)
             schedule = plant.schedule
-            readings = sum(len(sensors) for sensors in plant.devices)
-            self._asked = readings / settings.interval
-            feed = Fleet(plant, plan.form_of(options, settings), round(settings.interval * NANO), self._began)
-            self.words = f"{len(plant.devices)} devices, {_rate(self._asked)} readings/s to {carrier.place}"
-        self._course = Course(name, feed, carrier, schedule, write)
+            self._asked = sum(len(sensors) for sensors in plant.devices) / settings.interval
+            feed = Fleet(plant, plan.form_of(options, settings), round(settings.interval * NANO), began)
+            self.words = f"{len(plant.devices)} devices, {_rate(self._asked)} readings/s to {place}"
+        self._course = Course(name, feed, self._carrier, schedule, self._write)
 
     def run(self, length: float | None, stop: StopRequest) -> Report:
         """Go on for `length` seconds of flowing data at most."""
