@@ -147,9 +147,10 @@ class Wire:
         self.events: list[str] = []
         self.unconfirmed = 0
         self.full = False
+        self.listening = True
 
     def ready(self) -> bool:
-        return True
+        return self.listening
 
     def room(self) -> int:
         return 1000
@@ -258,6 +259,23 @@ def test_what_is_due_in_a_disconnection_is_not_sent_and_counted() -> None:
         assert truth.payloads in {30, 31}
         assert truth.end - truth.start == (truth.payloads - 1) * NANO // 10 + 1
         assert (truth.device, truth.readings) == ("", 2 * truth.payloads)
+
+
+def test_a_disconnection_lasts_until_somebody_listens_again() -> None:
+    wire = Wire()
+    wire.listening = False
+    one, truths = course("disconnect", wire)
+    for tenth in range(300):
+        one.tick(tenth * NANO // 10)
+    sent = len(wire.said)
+
+    assert wire.events == ["leave", "come back"]
+    assert truths == []
+    wire.listening = True
+    one.tick(30 * NANO)
+    one.tick(301 * NANO // 10)
+    assert (len(truths), len(wire.said)) == (1, sent + 1)
+    assert truths[0].payloads == 301 - sent
 
 
 def test_before_a_disconnection_it_waits_a_second_at_most_for_what_was_sent() -> None:
