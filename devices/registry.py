@@ -18,6 +18,7 @@ KINDS: Final = {
     "serial": "devices.serial_port",
     "mqtt": "devices.mqtt",
     "simulator": "devices.simulator",
+    "replay": "devices.simulator.replay",
 }
 
 

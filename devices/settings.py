@@ -40,7 +40,7 @@ def _explain(
     at = at.removeprefix("key` in `").removeprefix("$")
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", at.removesuffix("`"))
     where = ".".join(filter(None, [key, *(name or index for name, index in steps)]))
-    expected = _type_at(kind, [name for name, _ in steps])
+    expected = _type_at(kind, steps, table)
     if unknown := _UNKNOWN.search(problem):
         field = unknown["field"]
         allowed = sorted([*_keys(expected), *(() if steps else also)])
@@ -92,17 +92,42 @@ def _lower(problem: str) -> str:
     return problem[:1].lower() + problem[1:]
 
 
-def _type_at(kind: Any, names: list[str]) -> Any:
-    """The type that a value at this path below `kind` should have; None if that cannot be told."""
-    for name in names:
+def _type_at(kind: Any, steps: list[tuple[str, str]], value: Any) -> Any:
+    """The type that a value at this path below `kind` should have; None if that cannot be told.
+
+    `value` is what stands there: of several structs that are told apart by a tag, it chooses one.
+    """
+    for name, index in steps:
         kind = _bare(kind)
+        value = _below(value, name, index)
         if not name:  # an element of an array
-            kind = next(iter(typing.get_args(kind)), None)
+            kind = _tagged(next(iter(typing.get_args(kind)), None), value)
             continue
         structs = [one for one in (kind, *typing.get_args(kind)) if _is_struct(one)]
+        if structs and name == structs[0].__struct_config__.tag_field:
+            tags = tuple(one.__struct_config__.tag for one in structs)
+            return typing.Literal[tags]
         fields = {f.encode_name: f.type for f in msgspec.structs.fields(structs[0])} if structs else {}
-        kind = fields.get(name)
+        kind = _tagged(fields.get(name), value)
     return kind
+
+
+def _tagged(kind: Any, value: Any) -> Any:
+    """The struct whose tag `value` bears, if `kind` is a choice of such structs; else `kind`."""
+    for one in typing.get_args(kind):
+        if _is_struct(one) and isinstance(value, dict):
+            config = one.__struct_config__
+            if config.tag_field is not None and value.get(config.tag_field) == config.tag:
+                return one
+    return kind
+
+
+def _below(value: Any, name: str, index: str) -> Any:
+    """What stands one step further; None if that cannot be told."""
+    try:
+        return value[name] if name else value[int(index)]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
 
 
 def _keys(kind: Any) -> list[str]:

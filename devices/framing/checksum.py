@@ -1,4 +1,4 @@
-"""Checksums at the end of frames: checked, and taken off.
+"""Checksums at the end of frames: checked, and taken off; or put on, by what pretends to be a device.
 
 CRCs bear the names of the RevEng catalogue (reveng.sourceforge.io/crc-catalogue), because "CRC-16" and "CCITT" mean
 several things. The C functions of the standard library compute those with the polynomial 0x1021, the reflected ones by
@@ -88,6 +88,13 @@ class Checksum(Protocol):
         """The frame without its checksum; None if that is wrong, or if there is nothing else."""
 
 
+class Sealing(Checksum, Protocol):
+    """Makes what it checks."""
+
+    def seal(self, body: bytes) -> bytes:
+        """The frame that strip() makes `body` of."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`checksum` of a framing, but for its `kind`.
 
@@ -106,7 +113,7 @@ class _NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sentence of NMEA 0183 says all by itself."""
 
 
-def make_checksum(spec: str | dict[str, Any], key: str = "checksum") -> Checksum | None:
+def make_checksum(spec: str | dict[str, Any], key: str = "checksum") -> Sealing | None:
     """The checksum that a setting names: `"crc16-modbus"`, or a table with its `kind` and options. Empty: None.
 
     Raises:
@@ -142,9 +149,15 @@ class _AtEnd:
         covered = body[self._skip :]
         if not covered:
             return None
-        expected = self._compute(covered).to_bytes(self._width, self._order)
-        right = found.upper() == expected.hex().upper().encode() if self._hex else found == expected
-        return body if right else None
+        return body if (found.upper() if self._hex else found) == self._made(covered) else None
+
+    def seal(self, body: bytes) -> bytes:
+        """See Sealing."""
+        return body + self._made(body[self._skip :])
+
+    def _made(self, covered: bytes) -> bytes:
+        made = self._compute(covered).to_bytes(self._width, self._order)
+        return made.hex().upper().encode() if self._hex else made
 
 
 class _Nmea:
@@ -158,5 +171,8 @@ class _Nmea:
         body, found = frame[:-3], frame[-3:]
         if body[:1] not in {b"$", b"!"}:
             return None
-        expected = b"*%02X" % functools.reduce(operator.xor, body[1:], 0)
-        return body if found.upper() == expected else None
+        return body if found.upper() == self.seal(body)[-3:] else None
+
+    def seal(self, body: bytes) -> bytes:
+        """See Sealing."""
+        return body + b"*%02X" % functools.reduce(operator.xor, body[1:], 0)

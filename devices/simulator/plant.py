@@ -1,14 +1,17 @@
 """Simulated devices as a whole: at any time the readings of all their sensors, faults included."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from devices.reading import Quality, Reading
-from devices.simulator.faults import Fault, Schedule, Truth
-from devices.simulator.sensors import sensors_of
-from devices.simulator.settings import Settings
+from devices.simulator import chance
+from devices.simulator.faults import Fault, Schedule, Trouble, Truth, Watch
+from devices.simulator.sensors import Sensor, sensors_of
+from devices.simulator.settings import Settings, models_of
 from devices.simulator.signals import HOUR
 
-NANO = 1_000_000_000
+NANO: Final = 1_000_000_000
 
 
 class Plant:
@@ -20,79 +23,85 @@ class Plant:
         began: time of its first readings, in nanoseconds since 1970 UTC. Nothing goes wrong in the first slot: an
             hour divided by `faults_per_hour`.
         on_fault: told of each fault when its first reading is made or suppressed.
+
+    Attributes:
+        devices: the sensors of each device.
+        schedule: of what goes wrong, troubles included, which somebody else makes; None: nothing does.
+        touched: readings that were changed or suppressed so far, by kind of fault.
     """
 
     def __init__(
         self, source: str, settings: Settings, began: int, on_fault: Callable[[Truth], None]
     ) -> None:
-        names = [f"{settings.prefix}{number}" for number in range(1, settings.count + 1)]
-        self._source = source
-        self._sensors = [sensor for name in names for sensor in sensors_of(name, settings.seed)]
-        self._schedule = (
-            Schedule(
-                self._sensors,
-                settings.faults,
-                began / NANO,
-                HOUR / settings.faults_per_hour,
-                settings.interval,
-                settings.seed,
-            )
-            if settings.faults_per_hour
-            else None
+        models = models_of(settings)
+        self.devices = [
+            sensors_of(f"{settings.prefix}{number}", settings.seed, models)
+            for number in range(1, settings.count + 1)
+        ]
+        self.schedule = schedule_of(
+            settings, began, [sensor for sensors in self.devices for sensor in sensors]
         )
+        self.touched: Counter[str] = Counter()
+        self._source = source
+        self._watch = Watch(self.schedule)
         self._on_fault = on_fault
-        self._told = 0.0
+        self._told: Fault | None = None
+
+    def values_at(self, sensors: Sequence[Sensor], time: int) -> list[float | None]:
+        """What the sensors of one device show at `time`, not rounded; None: nothing. Ask for times in their order."""
+        t = time / NANO
+        values: list[float | None] = [sensor.value_at(t) for sensor in sensors]
+        fault = self._watch.at(t)
+        if fault is not None and not isinstance(fault, Trouble):
+            for place, sensor in enumerate(sensors):
+                if sensor is fault.sensor:
+                    values[place] = fault.value_at(t)
+                    self.touched[fault.kind] += 1
+                    self._tell(fault, time)
+        return values
 
     def readings_at(self, time: int, received: int) -> list[Reading]:
         """The readings of all devices, in their order, at `time`; both times in nanoseconds since 1970 UTC.
 
         Ask for times in their order.
         """
-        t = time / NANO
-        fault = self._schedule.fault_at(t) if self._schedule else None
-        if fault and fault.start != self._told:
-            self._told = fault.start
-            self._on_fault(self._truth(fault, time))
-        readings = []
-        for sensor in self._sensors:
-            spoiled = fault is not None and fault.sensor is sensor
-            value = fault.value_at(t) if fault and spoiled else sensor.signal.value_at(t)
-            if value is not None:
-                readings.append(
-                    Reading(
-                        sensor.device,
-                        sensor.name,
-                        round(value, sensor.digits),
-                        time,
-                        self._source,
-                        received,
-                        sensor.unit,
-                        Quality.SIMULATED,
-                    )
+        return [
+            Reading(
+                sensor.device,
+                sensor.model.name,
+                round(value, sensor.model.digits),
+                time,
+                self._source,
+                received,
+                sensor.model.unit,
+                Quality.SIMULATED,
+            )
+            for sensors in self.devices
+            for sensor, value in zip(sensors, self.values_at(sensors, time), strict=True)
+            if value is not None
+        ]
+
+    def _tell(self, fault: Fault, time: int) -> None:
+        if fault is not self._told:
+            self._told = fault
+            self._on_fault(
+                Truth(
+                    source=self._source,
+                    device=fault.sensor.device,
+                    sensor=fault.sensor.model.name,
+                    kind=fault.kind,
+                    start=time,
+                    end=int(fault.end * NANO),
+                    magnitude=round(fault.magnitude, fault.sensor.model.digits),
+                    words=fault.words(),
                 )
-        return readings
-
-    def _truth(self, fault: Fault, time: int) -> Truth:
-        return Truth(
-            source=self._source,
-            device=fault.sensor.device,
-            sensor=fault.sensor.name,
-            kind=fault.kind,
-            start=time,
-            end=int(fault.end * NANO),
-            magnitude=round(fault.magnitude, fault.sensor.digits),
-            words=fault.words(),
-        )
+            )
 
 
-def serial_lines(readings: Iterable[Reading]) -> list[str]:
-    """What devices on a serial line would say: one line a device, `device=press-1 temperature=21.53 humidity=40.2`.
-
-    Lines have no line end.
-    """
-    said: dict[str, list[str]] = {}
-    for reading in readings:
-        said.setdefault(reading.device, [f"device={reading.device}"]).append(
-            f"{reading.sensor}={reading.value}"
-        )
-    return [" ".join(words) for words in said.values()]
+def schedule_of(settings: Settings, began: int, sensors: Sequence[Sensor]) -> Schedule | None:
+    """When what goes wrong, by the settings; None: nothing does."""
+    if not settings.faults_per_hour:
+        return None
+    slot = HOUR / settings.faults_per_hour
+    key = chance.key_of(settings.seed, "faults")
+    return Schedule(sensors, settings.faults, began / NANO, slot, settings.interval, key)

@@ -1,32 +1,90 @@
 """What a person may set of the simulator."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from devices.simulator.faults import KINDS, Kind
+from devices.errors import SettingError
+from devices.simulator.faults import KINDS, TROUBLES, AnyKind
+from devices.simulator.sensors import MODELS, Model, Name
+from devices.simulator.signals import HOUR
+
+MOST_READINGS: Final = 10_000
+"""At one time: to make them takes 30 ms, in which a gateway does nothing else."""
+
+_SLOT: Final = 4
+"""A slot of the faults has as many intervals at least, or a fault might fall between two readings."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[sources.NAME]` with `kind = "simulator"`: devices with a temperature, a humidity and a vibration each.
+    """`[sources.NAME]` with `kind = "simulator"`: devices that do not exist.
 
     Attributes:
         count: how many devices.
         prefix: their names are this and a number: sim-1, sim-2.
+        sensors: what each of them measures; empty: a temperature, a humidity and a vibration.
         interval: seconds between two readings of a sensor; 0: as fast as they are taken.
         seed: the same seed gives the same values at the same times; another seed, others.
         faults_per_hour: faults to inject, in all devices together; 0: none.
-        faults: their kinds, taken in turn: `spike`, `level`, `stuck`, `silence`.
+        faults: their kinds, taken in turn: `spike`, `drift`, `level`, `stuck`, `noise`, `silence`.
         truth: file to which each injected fault is appended, one JSON object a line; empty: none.
         total: readings after which the source has ended; 0: never.
     """
 
     count: Annotated[int, Meta(ge=1, le=1000)] = 3
-    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}$")] = "sim-"
+    prefix: Name = "sim-"
+    sensors: Annotated[tuple[Model, ...], Meta(max_length=100)] = ()
     interval: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
     seed: int = 1
     faults_per_hour: Annotated[float, Meta(ge=0, le=3600)] = 0.0
-    faults: Annotated[tuple[Kind, ...], Meta(min_length=1)] = KINDS
+    faults: Annotated[tuple[AnyKind, ...], Meta(min_length=1)] = KINDS
     truth: str = ""
     total: Annotated[int, Meta(ge=0)] = 0
+
+
+def models_of(settings: Settings) -> tuple[Model, ...]:
+    """The sensors of each device."""
+    return settings.sensors or MODELS
+
+
+def check(settings: Settings, key: str) -> None:
+    """See that the settings, found at the dotted path `key`, fit together.
+
+    Raises:
+        SettingError: they do not.
+    """
+    names = [model.name for model in settings.sensors]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            problem = f"{name!r} is the name of two sensors; allowed: each name once"
+            raise SettingError(f"{key}.sensors.{place}.name", problem)
+    if settings.faults_per_hour and settings.interval * _SLOT * settings.faults_per_hour > HOUR:
+        most = HOUR / _SLOT / settings.interval
+        raise SettingError(
+            f"{key}.faults_per_hour",
+            f"{settings.faults_per_hour:g} is not allowed: with a reading every {settings.interval:g} s a fault "
+            f"might fall between two readings; at most {most:g}, or a shorter interval",
+        )
+
+
+def check_source(settings: Settings, key: str) -> None:
+    """The same for a source, which has neither a line nor a broker to spoil.
+
+    Raises:
+        SettingError: they do not.
+    """
+    for place, kind in enumerate(settings.faults):
+        if kind in TROUBLES:
+            raise SettingError(
+                f"{key}.faults.{place}",
+                f"{kind!r} spoils a serial line or an MQTT connection, and this source has none: "
+                f"`gatewayctl simulate` has it; allowed here: {', '.join(KINDS)}",
+            )
+    if settings.count * len(models_of(settings)) > MOST_READINGS:
+        raise SettingError(
+            f"{key}.count",
+            f"{settings.count} is not allowed: with {len(models_of(settings))} sensors each that is more than "
+            f"{MOST_READINGS} readings at a time; use several sources, or `gatewayctl simulate`",
+        )
+    check(settings, key)

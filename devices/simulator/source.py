@@ -11,7 +11,7 @@ import msgspec
 from devices.errors import SourceEnded, SourceRefused
 from devices.simulator.faults import Truth
 from devices.simulator.plant import NANO, Plant
-from devices.simulator.settings import Settings
+from devices.simulator.settings import Settings, check_source
 from devices.source import Intake
 
 _BEHIND: Final = NANO
@@ -87,5 +87,10 @@ async def _next(due: int, interval: int) -> int:
 
 
 def open_source(name: str, settings: Settings, gateway: str = "") -> Simulator:  # noqa: ARG001 - asked of all kinds
-    """See devices.registry. Simulated devices are called alike on every gateway."""
+    """See devices.registry. Simulated devices are called alike on every gateway.
+
+    Raises:
+        SettingError: settings that do not fit together.
+    """
+    check_source(settings, f"sources.{name}")
     return Simulator(name, settings)

@@ -18,21 +18,18 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
 import stat
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Final
 
 from devices.errors import SettingError, SourceError
 from gateway import capture
+from gateway.cli.arguments import seconds
 from gateway.cli.capture_here import read_here
 from gateway.config import ConfigError
 from gateway.control import REQUEST_TIMEOUT, ControlError, explained, find_socket
-
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class OutputError(Exception):
@@ -105,9 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("source", metavar="SOURCE", help="name of the source, as in the configuration")
     parser.add_argument("file", metavar="FILE", help="where it goes; - is standard output")
-    parser.add_argument(
-        "--for", type=_seconds, dest="seconds", metavar="TIME", help="end after 90, 90s, 5m or 1h"
-    )
+    parser.add_argument("--for", type=seconds, dest="seconds", metavar="TIME", help="end after 90s, 5m or 1h")
     parser.add_argument("--bytes", type=_count, metavar="N", help="end once so many bytes were received")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
     parser.add_argument(
@@ -202,13 +197,6 @@ async def _show(output: Output, *, on: bool) -> None:
         sys.stderr.write(f"\r{output} \r")
         sys.stderr.flush()
         await asyncio.sleep(1)
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write 90, 90s, 5m or 1h")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def _count(text: str) -> int:

@@ -12,7 +12,7 @@ from devices.errors import SourceError, SourceLost
 from devices.reading import Quality, Reading
 from devices.source import Origin, RawSource
 from gateway import capture
-from gateway.cli.trial import source_table
+from gateway.cli.arguments import source_table
 from gateway.config import ConfigError, GatewayConfig, load
 
 AGAIN: Final = 1.0

@@ -24,6 +24,10 @@ COMMANDS: Final = {
     "config": ("gateway.cli.config", "check a configuration file"),
     "capture": ("gateway.cli.capture", "record what a source receives, raw and with times"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
+    "simulate": (
+        "gateway.cli.simulate",
+        "pretend to be devices: send readings to an MQTT broker or a serial port",
+    ),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 

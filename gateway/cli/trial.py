@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from devices import registry
 from devices.decoders import make_decoder
 from devices.errors import SettingError
 from devices.framing import make_framing
 from devices.reading import NAME_LIMIT, is_name
-from devices.settings import convert
 from devices.source import RawSource
 from gateway.capture import VERSION, Header
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, load
+from gateway.cli.arguments import settings_of, source_table
+from gateway.config import ConfigError, GatewayConfig, load
 
 NOWHERE: Final = "/dev/null"
 """The port of bytes that are read from no port."""
@@ -136,28 +134,9 @@ def _spec(text: str, option: str) -> str | dict[str, Any]:
     return table
 
 
-def source_table(config: GatewayConfig, path: Path, name: str) -> dict[str, Any]:
-    """The table of a source, without the keys that the gateway keeps for itself. `path` is the file, for messages.
-
-    Raises:
-        ConfigError: there is no such source.
-    """
-    sources = config.sources
-    if name not in sources:
-        raise ConfigError(f"{path}: sources.{name}: there is none; allowed: {', '.join(sources)}")
-    common = {field.encode_name for field in msgspec.structs.fields(SourceKeys)} - {"kind"}
-    return {key: value for key, value in sources[name].items() if key not in common}
-
-
 def _settings(path: Path, name: str, table: Mapping[str, Any]) -> Any:
     """The settings of a source that has a decoder."""
-    own = {key: value for key, value in table.items() if key != "kind"}
-    try:
-        settings = convert(
-            own, registry.settings_type(table.get("kind"), f"sources.{name}"), f"sources.{name}"
-        )
-    except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    settings = settings_of(path, name, table)
     if not hasattr(settings, "decoder"):
         raise ConfigError(f"{path}: sources.{name}: has no decoder: its kind makes readings of its own")
     return settings

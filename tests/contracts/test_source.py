@@ -66,12 +66,20 @@ def simulator() -> Rig:
 
 
 @pytest.fixture
+def replay(tmp_path: Path) -> Rig:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n" + "".join(f"{1769860800 + n},{n}\n" for n in range(10_000)))
+    table = {"kind": "replay", "file": str(path), "speed": 100, "times": "now", "loop": True}
+    return Rig(open_source("one", table), nothing, nothing, nothing)
+
+
+@pytest.fixture
 def scripted() -> Rig:
     source = ScriptedSource(connects, name="one")
     return Rig(source, lambda: source.intake.readings([]) if source.intake else None, nothing, nothing)
 
 
-@pytest.fixture(params=["scripted", "simulator", "serial", "mqtt_5", "mqtt_3"])
+@pytest.fixture(params=["scripted", "simulator", "replay", "serial", "mqtt_5", "mqtt_3"])
 def rig(request: pytest.FixtureRequest) -> Rig:
     found: Rig = request.getfixturevalue(request.param)
     return found

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from devices.simulator.faults import Truth
-from gateway.cli.demo import configs, seconds
+from gateway.cli.arguments import seconds
+from gateway.cli.demo import configs
 from gateway.cli.demo.score import GRACE, Report, Score
 from gateway.config import GatewayConfig, load
 from gateway.detect.config import load_detect

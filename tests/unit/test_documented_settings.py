@@ -47,8 +47,14 @@ TABLES = {
     "sources.simulator": registry.settings_type("simulator", ""),
     "sources.line-1": registry.settings_type("serial", ""),
     "sources.plant": registry.settings_type("mqtt", ""),
+    "sources.recorded": registry.settings_type("replay", ""),
 }
-EXAMPLES = {("sources.line-1", "port"), ("sources.plant", "broker"), ("sources.plant", "topics")}
+EXAMPLES = {
+    ("sources.line-1", "port"),
+    ("sources.plant", "broker"),
+    ("sources.plant", "topics"),
+    ("sources.recorded", "file"),
+}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -86,4 +92,4 @@ def test_gateway_toml_is_accepted_as_it_is_and_with_every_line_of_it_in_force(tm
     ]
     everything.write_text("\n".join(lines))
     specs = open_sources(load(everything, GatewayConfig), everything, "pi-7")
-    assert [spec.source.name for spec in specs] == ["simulator", "line-1", "plant"]
+    assert [spec.source.name for spec in specs] == ["simulator", "line-1", "plant", "recorded"]

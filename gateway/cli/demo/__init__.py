@@ -11,10 +11,11 @@ example: gatewayctl demo --for 30s --json
 
 import argparse
 import json
-import re
 import sys
 
 import msgspec
+
+from gateway.cli.arguments import seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
     """Perform the demo and print the verdict."""
     # These load the Kafka client and the drawing, which no other command needs.
     from gateway.cli.demo.show import perform  # noqa: PLC0415
-    from gateway.cli.demo.trouble import DemoError, StopRequest  # noqa: PLC0415
+    from gateway.cli.demo.trouble import DemoError  # noqa: PLC0415
     from gateway.cli.demo.view import open_view  # noqa: PLC0415
+    from gateway.cli.stopping import StopRequest  # noqa: PLC0415
 
     try:
         with StopRequest() as stop, open_view(plain=options.json) as view:
@@ -50,15 +52,3 @@ def run(options: argparse.Namespace) -> int:
     for problem in problems:
         sys.stderr.write(f"gatewayctl demo: {problem}\n")
     return 1 if problems else 0
-
-
-def seconds(text: str) -> float:
-    """A length of time such as `30s`, `2m`, `1h`, in seconds.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time; write it as 30s, 2m or 1h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -14,9 +14,9 @@ LINE: Final = "line"
 # Ten readings a second of each sensor: the detector has its 60 readings of warm-up within the first slot of 8 s,
 # in which nothing goes wrong; from then on there is a fault in every slot. The seeds begin with faults at 8.2 and
 # 8.6 s, so that a short run shows something too.
-SIMULATED: Final = Settings(count=2, interval=0.1, seed=57, faults_per_hour=450, faults=("level", "spike"))
+SIMULATED: Final = Settings(count=2, interval=0.1, seed=227, faults_per_hour=450, faults=("level", "spike"))
 ON_THE_LINE: Final = Settings(
-    count=2, prefix="press-", interval=0.1, seed=13, faults_per_hour=450, faults=("spike", "level")
+    count=2, prefix="press-", interval=0.1, seed=1106, faults_per_hour=450, faults=("spike", "level")
 )
 
 GROUP: Final = "gateway-detect"
@@ -80,9 +80,9 @@ port = {_text(port)}
     limits = "".join(
         f"""
 [[limits]]
-sensor = {_text(sensor.name)}
-low = {sensor.low}
-high = {sensor.high}
+sensor = {_text(sensor.model.name)}
+low = {sensor.usual().low}
+high = {sensor.usual().high}
 """
         for sensor in sensors_of("any", seed=0)
     )

@@ -1,21 +1,19 @@
 """The serial line of the demo: simulated devices that talk through a real pseudo-terminal."""
 
-import os
-import pty
 import time
-import tty
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from devices.simulator import Settings
 from devices.simulator.faults import Truth
-from devices.simulator.plant import NANO, Plant, serial_lines
+from devices.simulator.fleet import Fleet
+from devices.simulator.payloads import Form
+from devices.simulator.plant import NANO, Plant
+from devices.simulator.settings import models_of
+from gateway.cli.simulate.line import PtyCarrier
 
-_BEHIND: Final = NANO
-_UNREAD: Final = 65_536
-"""Bytes to hold back for a reader that does not read. Beyond, whole lines are left out, as a real device would."""
+_MOST: Final = 10_000
 
 
 class SerialLine:
@@ -35,45 +33,31 @@ class SerialLine:
         self._name = name
         self._settings = settings
         self._on_fault = on_fault
-        self._interval = round(settings.interval * NANO)
-        self._plant: Plant | None = None
-        self._due = 0
-        self._unsent = bytearray()
+        self._fleet: Fleet | None = None
 
     def __enter__(self) -> Self:
-        # The far end stays open here too: so the line is not hung up before gatewayd opens it, nor raw too late.
-        self._devices, self._gateway = pty.openpty()
-        tty.setraw(self._gateway)
-        os.set_blocking(self._devices, False)
-        self.port = os.ttyname(self._gateway)
+        self._carrier = PtyCarrier()
+        self.port = self._carrier.port
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._devices)
-        os.close(self._gateway)
+        self._carrier.close()
 
     def talk(self) -> None:
         """Say what the devices have had to say since the last call. Never blocks; called many times a second."""
         now = time.time_ns()
-        if self._plant is None:
-            self._plant = Plant(self._name, self._settings, now, self._on_fault)
-            self._due = now
-        if abs(now - self._due) > self._interval + _BEHIND:
-            self._due = now
-        while self._due <= now:
-            lines = "".join(
-                f"{line}\n" for line in serial_lines(self._plant.readings_at(self._due, self._due))
-            )
-            if len(self._unsent) < _UNREAD:
-                self._unsent += lines.encode()
-            self._due += self._interval
-        self.finish()
+        if self._fleet is None:
+            plant = Plant(self._name, self._settings, now, self._on_fault)
+            form = Form(models_of(self._settings), "keyvalue", named=True, single=False)
+            self._fleet = Fleet(plant, form, round(self._settings.interval * NANO), now)
+        self._carrier.pump()  # notices that the port was opened
+        for payload in self._fleet.due(now, _MOST):
+            self._carrier.send(payload)
+        self._carrier.pump()
 
     def finish(self) -> bool:
-        """Send the rest of what was said; whether nothing is left. Never blocks."""
-        with suppress(BlockingIOError):
-            while self._unsent:
-                del self._unsent[: os.write(self._devices, self._unsent)]
-        return not self._unsent
+        """Send the rest of what was said; whether all of it was read. Never blocks."""
+        self._carrier.pump()
+        return not self._carrier.waiting()

@@ -17,8 +17,9 @@ from gateway.cli.demo import configs
 from gateway.cli.demo.line import SerialLine
 from gateway.cli.demo.process import Process
 from gateway.cli.demo.score import Report, Score
-from gateway.cli.demo.trouble import DemoError, StopRequest
+from gateway.cli.demo.trouble import DemoError
 from gateway.cli.demo.view import View
+from gateway.cli.stopping import StopRequest
 from gateway.config import Kafka
 from gateway.control import ControlError, ask
 from gateway.kafka.embedded import EmbeddedKafka

@@ -1,0 +1,133 @@
+"""The source that replays a recorded CSV file, in real or accelerated time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Final
+
+from devices.errors import SourceEnded, SourceRefused
+from devices.reading import Reading
+from devices.simulator.recording import PIECE, Recording, Row, Settings, Timeline, check, dated, open_file
+from devices.source import Intake
+
+__all__ = ["Replay", "Settings", "open_source"]
+
+_NANO: Final = 1_000_000_000
+_MOST: Final = 1000
+"""Readings handed over at once."""
+
+_LOOK_AGAIN: Final = 0.05
+"""Seconds until the gateway is asked again for room."""
+
+
+class Replay:
+    """See devices.source.Source. The file keeps what is not taken, so it waits for room and needs no receipts."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.window = 0
+        self.counts: dict[str, int] = {}
+        self._settings = settings
+
+    async def run(self, intake: Intake) -> None:
+        """See Source. Each call begins at the beginning of the file.
+
+        Raises:
+            SourceEnded: all of it was handed over.
+            SourceRefused: it cannot be read, or its first line names no columns.
+        """
+        made = rejected = 0
+        connected = False
+        while True:
+            file = await self._open()
+            try:
+                if not connected:
+                    connected = True
+                    intake.connected()
+                recording, hand = Recording(self.name, self._settings), _Hand(intake, self._settings)
+                while data := await self._read(file):
+                    for row in recording.push(data):
+                        await hand.take(row, recording)
+                for row in recording.end():
+                    await hand.take(row, recording)
+                hand.flush()
+            finally:
+                file.close()
+            made, rejected = made + hand.made, rejected + hand.rejected
+            if not self._settings.loop:
+                raise SourceEnded(
+                    f"replay `{self.name}`: {self._settings.file} is at its end: {made} readings, {rejected} rows "
+                    "that could not be read"
+                )
+            await asyncio.sleep(0 if hand.made else _LOOK_AGAIN)
+
+    def safe(self, receipts: Sequence[Any]) -> None:
+        """See Source."""
+
+    async def close(self) -> None:
+        """See Source."""
+
+    async def _open(self) -> BinaryIO:
+        try:
+            return await asyncio.to_thread(open_file, self._settings.file)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    async def _read(self, file: BinaryIO) -> bytes:
+        try:
+            return await asyncio.to_thread(file.read, PIECE)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> SourceRefused:
+        return SourceRefused(
+            f"replay `{self.name}`: {self._settings.file} cannot be read: {error.strerror}; "
+            "set `file` to a file that the gateway may read"
+        )
+
+
+class _Hand:
+    """Hands the rows of one round over when they are due."""
+
+    def __init__(self, intake: Intake, settings: Settings) -> None:
+        self.made = self.rejected = 0
+        self._intake = intake
+        self._settings = settings
+        self._timeline = Timeline(settings.speed)
+        self._held: list[Reading] = []
+
+    async def take(self, row: Row, recording: Recording) -> None:
+        """Hand this row over, once it is due and there is room."""
+        if row.reason:
+            self.rejected += 1
+            self._intake.reject(row.data, recording.origin, row.reason, row.size)
+            return
+        now = time.time_ns()
+        due = self._timeline.due(row.readings[0].time, now)
+        if due > now:
+            self.flush()
+            await asyncio.sleep((due - now) / _NANO)
+            now = max(due, time.time_ns())
+        self._held += [dated(reading, self._settings, due, now) for reading in row.readings]
+        if len(self._held) >= _MOST:
+            self.flush()
+            await asyncio.sleep(0)
+        while not self._intake.ready():  # noqa: ASYNC110 - an intake has no event for it
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    def flush(self) -> None:
+        """Hand over what was due."""
+        if self._held:
+            self.made += len(self._held)
+            self._intake.readings(self._held)
+            self._held = []
+
+
+def open_source(name: str, settings: Settings, gateway: str = "") -> Replay:  # noqa: ARG001 - asked of all kinds
+    """See devices.registry.
+
+    Raises:
+        SettingError: settings that do not fit together.
+    """
+    check(settings, f"sources.{name}")
+    return Replay(name, settings)

@@ -1,0 +1,62 @@
+"""What several commands take as arguments."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devices import registry
+from devices.errors import SettingError
+from devices.settings import convert
+from gateway.config import ConfigError, GatewayConfig, SourceKeys, load
+
+
+def seconds(text: str) -> float:
+    """A length of time such as `30s`, `2m`, `1h`, in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time; write it as 30s, 2m or 1h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def source_table(config: GatewayConfig, path: Path, name: str) -> dict[str, Any]:
+    """The table of a source, without the keys that the gateway keeps for itself. `path` is the file, for messages.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
+    sources = config.sources
+    if name not in sources:
+        raise ConfigError(f"{path}: sources.{name}: there is none; allowed: {', '.join(sources)}")
+    common = {field.encode_name for field in msgspec.structs.fields(SourceKeys)} - {"kind"}
+    return {key: value for key, value in sources[name].items() if key not in common}
+
+
+def settings_of(path: Path, name: str, table: Mapping[str, Any]) -> Any:
+    """The settings, of its kind, that the table of the source `name` holds.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    own = {key: value for key, value in table.items() if key != "kind"}
+    try:
+        kind = registry.settings_type(table.get("kind"), f"sources.{name}")
+        return convert(own, kind, f"sources.{name}")
+    except SettingError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def source_settings(path: Path, name: str) -> Any:
+    """The settings, of its kind, of the source `name` in the configuration file `path`.
+
+    Raises:
+        ConfigError: there is none, or it is wrong.
+    """
+    return settings_of(path, name, source_table(load(path, GatewayConfig), path, name))
