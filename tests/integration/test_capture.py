@@ -230,7 +230,7 @@ def test_a_file_that_exists_is_kept_unless_forced_and_then_private(tmp_path: Pat
     assert (code, file.read_text()) == (2, "precious")
     assert said == f"{file} exists: name another file, or replace it with --force\n"
 
-    forced = Capture(file, "--force", "--for", "0.1", "--socket", daemon.socket, "line")
+    forced = Capture(file, "--force", "--for", "0.1s", "--socket", daemon.socket, "line")
     assert forced.ended()[0] == 0
     assert forced.lines()[0]["source"] == "line"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
