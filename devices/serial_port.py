@@ -21,7 +21,7 @@ from devices.errors import SettingError, SourceLost
 from devices.framing import MAX_FRAME, Damaged, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
 from devices.serial_link import Link, Port, check_port, is_uart, open_link, still_named
-from devices.source import Intake, Origin
+from devices.source import NO_HOME, Home, Intake, Origin
 
 READ_BYTES: Final = 16_384
 """Read per turn of the event loop. The shortest lines make 8,000 frames of it: others wait some 30 ms at the worst."""
@@ -53,7 +53,7 @@ class Settings(Port, frozen=True, forbid_unknown_fields=True):
     sensor: str = ""
 
 
-def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort":  # noqa: ARG001 - asked of all kinds
+def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> "SerialPort":  # noqa: ARG001 - asked of all kinds
     """See devices.registry. A serial line does not hear who reads it.
 
     Raises:

@@ -1,7 +1,8 @@
 """The port between the world and the gateway: what a source is, and what it hands its input to."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -17,6 +18,23 @@ counted as ignored. `received` is in nanoseconds since 1970 UTC. A payload is de
 Raises:
     DecodeError: the payload cannot be read, or holds something that cannot be a reading. Nothing else.
 """
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The gateway that a source works for, as far as that concerns it.
+
+    Attributes:
+        gateway: the gateway's id, for what the other side sees.
+        folder: where a source may keep what must survive a restart, in files that bear its name. It need not exist.
+            None: nowhere.
+    """
+
+    gateway: str = ""
+    folder: Path | None = None
+
+
+NO_HOME: Final = Home()
+"""Of a source on its own."""
 
 
 class Origin(msgspec.Struct, frozen=True, eq=False):

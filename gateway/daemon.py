@@ -15,6 +15,7 @@ import gateway.plain_structlog  # noqa: F401 - first, as all that follow import 
 # isort: split
 import structlog
 
+from devices.source import Home
 from gateway import lifecycle, log
 from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
@@ -156,7 +157,7 @@ async def _end(task: "asyncio.Task[object]") -> None:
 
 async def _serve(config: GatewayConfig, path: Path) -> None:
     gateway = gateway_id(config.gateway)
-    specs = open_sources(config, path, gateway)
+    specs = open_sources(config, path, Home(gateway, state_dir(config.gateway) / "sources"))
     async with lifecycle.stop_on_signals() as stop:
         daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
         gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing

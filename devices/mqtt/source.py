@@ -13,7 +13,7 @@ from devices.mqtt.link import Link
 from devices.mqtt.settings import Settings, Topic
 from devices.mqtt.topics import DEVICE, SENSOR, TOPIC_LIMIT, Pattern, PatternError
 from devices.reading import Quality, Reading, is_name
-from devices.source import Decode, Intake, Origin
+from devices.source import Decode, Home, Intake, Origin
 
 DEADLINE: Final = 20.0
 """Seconds from the first packet to the last SUBACK. paho waits 5 s for TCP and 5 s for TLS, per address."""
@@ -51,7 +51,7 @@ class Receipt(NamedTuple):
     mid: int
 
 
-def open_source(name: str, settings: Settings, gateway: str) -> "MqttSource":
+def open_source(name: str, settings: Settings, home: Home) -> "MqttSource":
     """Make the source called `name`; see devices.registry.
 
     Raises:
@@ -72,7 +72,7 @@ def open_source(name: str, settings: Settings, gateway: str) -> "MqttSource":
         topic = Topic(entry) if isinstance(entry, str) else entry
         here = f"{key}.topics.{index}"
         subscriptions.append(_subscription(topic, here, decode, settings.device or name))
-    return MqttSource(name, settings, subscriptions, settings.client_id or f"{gateway}:{name}")
+    return MqttSource(name, settings, subscriptions, settings.client_id or f"{home.gateway}:{name}")
 
 
 def _subscription(topic: Topic, key: str, decode: Decode, device: str) -> Subscription:

@@ -12,7 +12,7 @@ from devices.errors import SourceEnded, SourceRefused
 from devices.simulator.faults import Truth
 from devices.simulator.plant import NANO, Plant
 from devices.simulator.settings import Settings
-from devices.source import Intake
+from devices.source import NO_HOME, Home, Intake
 
 _BEHIND: Final = NANO
 """Up to here late readings are caught up with. Beyond, the machine slept or its clock was set: no flood, a new beginning."""
@@ -85,6 +85,6 @@ async def _next(due: int, interval: int) -> int:
     return due
 
 
-def open_source(name: str, settings: Settings, gateway: str = "") -> Simulator:  # noqa: ARG001 - asked of all kinds
+def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> Simulator:  # noqa: ARG001 - asked of all kinds
     """See devices.registry. Simulated devices are called alike on every gateway."""
     return Simulator(name, settings)

@@ -22,6 +22,7 @@ from devices.mqtt import Settings
 from devices.mqtt.settings import Tls
 from devices.mqtt.source import MqttSource, open_source
 from devices.reading import Quality
+from devices.source import Home
 from gateway.testing import RecordingIntake
 
 QUIET: Final = 0.3
@@ -36,7 +37,7 @@ def version(request: pytest.FixtureRequest) -> Any:
 def source_at(broker: Mosquitto, version: Any = 5, **more: Any) -> MqttSource:
     more = {"topics": ["plant/{device}/{sensor}"], "decoder": "scalar", **more}
     settings = Settings(mosquitto.HOST, port=broker.port, version=version, **more)
-    return open_source("plant", settings, "gw")
+    return open_source("plant", settings, Home("gw"))
 
 
 @asynccontextmanager
@@ -92,7 +93,7 @@ def test_each_topic_may_have_its_own_decoder_device_and_sensor(broker: Mosquitto
 
     async def scenario() -> None:
         table = {"kind": "mqtt", "broker": mosquitto.HOST, "port": broker.port, "topics": topics}
-        source, intake = registry.open_source("plant", table, "gw"), RecordingIntake()
+        source, intake = registry.open_source("plant", table, Home("gw")), RecordingIntake()
         assert isinstance(source, MqttSource)
         async with taking(source, intake):
             broker.publish("raw/deep/down", "42")
@@ -384,7 +385,7 @@ def test_another_client_with_the_same_id_ends_the_connection_with_a_hint(broker:
 def test_a_port_where_nothing_listens_is_a_lost_source(version: Any) -> None:
     async def scenario() -> None:
         port = mosquitto.free_port()
-        source = open_source("plant", Settings("127.0.0.1", ["a"], port=port, version=version), "gw")
+        source = open_source("plant", Settings("127.0.0.1", ["a"], port=port, version=version), Home("gw"))
         error = await failure_of(source)
         assert isinstance(error, SourceLost)
         assert f"127.0.0.1:{port} refuses connections" in str(error)
@@ -394,7 +395,7 @@ def test_a_port_where_nothing_listens_is_a_lost_source(version: Any) -> None:
 
 def test_a_name_that_nobody_knows_is_a_lost_source() -> None:
     async def scenario() -> None:
-        error = await failure_of(open_source("plant", Settings("broker.invalid", ["a"]), "gw"))
+        error = await failure_of(open_source("plant", Settings("broker.invalid", ["a"]), Home("gw")))
         assert isinstance(error, SourceLost)
         assert "broker.invalid:1883" in str(error)
 
@@ -429,7 +430,7 @@ def test_a_server_that_speaks_no_mqtt_is_a_lost_source(version: Any, words: byte
         port = server.sockets[0].getsockname()[1]
         settings = Settings(mosquitto.HOST, ["a"], port=port, version=version)
         async with server:
-            error = await failure_of(open_source("plant", settings, "gw"))
+            error = await failure_of(open_source("plant", settings, Home("gw")))
         assert isinstance(error, SourceLost)
         assert f"127.0.0.1:{port}" in str(error)
 
@@ -564,7 +565,7 @@ def test_what_comes_in_one_tls_record_with_another_packet_is_not_left_lying(tmp_
         settings = Settings(
             mosquitto.HOST, ["plant/{device}/{sensor}"], port, "scalar", tls=tls, version="3.1.1"
         )
-        source, intake = open_source("plant", settings, "gw"), RecordingIntake()
+        source, intake = open_source("plant", settings, Home("gw")), RecordingIntake()
         async with taking(source, intake):
             await until(lambda: intake.taken, "the message behind the SUBACK", 3)
         over.set()

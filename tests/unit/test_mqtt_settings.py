@@ -9,11 +9,12 @@ from devices.mqtt import Settings
 from devices.mqtt.dial import password, tls_context
 from devices.mqtt.settings import Tls
 from devices.mqtt.source import MqttSource
+from devices.source import Home
 
 
 def opened(**more: Any) -> MqttSource:
     table = {"kind": "mqtt", "broker": "broker.example", "topics": ["plant/{device}/{sensor}"], **more}
-    source = registry.open_source("plant", table, "gw-7")
+    source = registry.open_source("plant", table, Home("gw-7"))
     assert isinstance(source, MqttSource)
     return source
 
