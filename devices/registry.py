@@ -5,7 +5,7 @@ Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -50,3 +50,12 @@ def open_source(
     settings = convert(rest, settings_type(kind, key), key, ["kind", *also])
     source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, home)
     return source
+
+
+def left_behind(home: Home, tables: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What sources that are no longer among `tables` left at their other side: a sentence each, with how to end it."""
+    folder = home.folder
+    if folder is None or not folder.is_dir():
+        return []
+    mqtt = [name for name, table in tables.items() if table.get("kind") == "mqtt"]
+    return list(importlib.import_module("devices.mqtt.session").orphans(folder, mqtt))

@@ -110,6 +110,9 @@ class SerialPort:
     def safe(self, receipts: Sequence[Any]) -> None:
         """Nothing: a serial line cannot be asked to say it again."""
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """Nothing: a serial line does not hear it."""
+
     async def close(self) -> None:
         """Close the port."""
         link, self._link = self._link, None

@@ -118,5 +118,12 @@ class Source(Protocol):
         Called from the event loop's thread, in the order of intake, once per batch. Never raises.
         """
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """The gateway is like this now: tell the other side, if it has a place for that.
+
+        `health` is "healthy", "degraded" or "down"; `reasons` are sentences, the worst first. Called from the event loop's
+        thread. Never raises, never blocks.
+        """
+
     async def close(self) -> None:
         """Send what is still to be acknowledged and close the link. Safe to call twice, or before run()."""

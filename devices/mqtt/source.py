@@ -5,18 +5,24 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from paho.mqtt.client import MQTTMessage
 
 from devices.decoders import make_decoder
-from devices.errors import DecodeError, SettingError
-from devices.mqtt.link import Link
+from devices.errors import DecodeError, SettingError, SourceError
+from devices.mqtt import refusals
+from devices.mqtt.dial import Dialer
+from devices.mqtt.link import Link, Message
+from devices.mqtt.presence import Presence, topic_problem
+from devices.mqtt.session import Session
 from devices.mqtt.settings import Settings, Topic
 from devices.mqtt.topics import DEVICE, SENSOR, TOPIC_LIMIT, Pattern, PatternError
 from devices.reading import Quality, Reading, is_name
 from devices.source import Decode, Home, Intake, Origin
 
 DEADLINE: Final = 20.0
-"""Seconds from the first packet to the last SUBACK. paho waits 5 s for TCP and 5 s for TLS, per address."""
+"""Seconds from the first packet to CONNACK, and then for each other answer. paho waits 5 s for TCP and 5 s for TLS, per
+address."""
 
 KEPT: Final = 4096
 """How much of a payload that is too large is handed to reject(), in bytes."""
@@ -66,13 +72,18 @@ def open_source(name: str, settings: Settings, home: Home) -> "MqttSource":
         raise SettingError(f"{key}.tls.cert", "is missing; a key alone proves nothing")
     if settings.device and not is_name(settings.device):
         raise SettingError(f"{key}.device", "is no name; use 1 to 200 printable characters")
+    if problem := topic_problem(settings.status_topic):
+        raise SettingError(f"{key}.status_topic", f"{settings.status_topic!r} {problem}")
     decode = make_decoder(settings.decoder, f"{key}.decoder")
     subscriptions = []
     for index, entry in enumerate(settings.topics):
         topic = Topic(entry) if isinstance(entry, str) else entry
         here = f"{key}.topics.{index}"
         subscriptions.append(_subscription(topic, here, decode, settings.device or name))
-    return MqttSource(name, settings, subscriptions, settings.client_id or f"{home.gateway}:{name}")
+    client_id = settings.client_id or f"{home.gateway}:{name}"
+    presence = Presence(settings.status_topic, home.gateway, name)
+    session = Session(home.folder, name, settings.hosts, client_id)
+    return MqttSource(name, settings, subscriptions, client_id, presence, session)
 
 
 def _subscription(topic: Topic, key: str, decode: Decode, device: str) -> Subscription:
@@ -99,14 +110,18 @@ class MqttSource:
         settings: Settings,
         subscriptions: list[Subscription],
         client_id: str,
-        deadline: float = DEADLINE,
+        presence: Presence,
+        session: Session,
     ) -> None:
         self.name = name
         self.window = settings.receive_maximum if settings.version == 5 else BROKERS_WINDOW  # noqa: PLR2004
         self.client_id = client_id
         self._settings = settings
         self._subscriptions = subscriptions
-        self._deadline = deadline
+        self._presence = presence
+        self._session = session
+        self._dialer = Dialer()
+        self._host = 0
         self._link: Link | None = None
         self._links = 0
         self._origin = functools.lru_cache(maxsize=4096)(self._find_origin)
@@ -116,16 +131,20 @@ class MqttSource:
         if self._link:
             self._link.drop()
         self._links += 1
-        self._link = link = Link(self._settings, self.client_id)
-        await link.open([s.pattern for s in self._subscriptions], self._deadline)
+        self._link = link = await self._connect()
         try:
-            intake.connected()
+            # A session that was kept sends its messages before it answers: they are taken, lest they fill the memory.
             link.start(functools.partial(self._take, intake, self._links), intake.ready)
-            error = await link.ended
+            await self._subscribe(link)
+            intake.connected()
+            self._presence.begin(functools.partial(self._say, link))
+            raise await link.ended
+        except SourceError:
+            link.drop()
+            raise
         finally:
             link.stop_reading()
-        link.drop()
-        raise error
+            self._presence.end()
 
     def safe(self, receipts: Sequence[Any]) -> None:
         """Acknowledge to the broker what came over the present link; receipts of older ones are void."""
@@ -133,11 +152,51 @@ class MqttSource:
             present = self._links
             self._link.acknowledge([mid for link, mid in filter(None, receipts) if link == present])
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """Tell it on the status topic, if there is one."""
+        self._presence.announce(health, reasons)
+
     async def close(self) -> None:
         """Send the last acknowledgements and say goodbye; the broker keeps the session."""
         link, self._link = self._link, None
         if link:
+            if self._presence.topic:
+                self._say(link, self._presence.farewell())
             await link.close()
+
+    async def _connect(self) -> Link:
+        """Open a link to the present host; if that fails, the next attempt is at the next one."""
+        hosts = self._settings.hosts
+        settings = msgspec.structs.replace(self._settings, broker=hosts[self._host])
+        will = Message(self._presence.topic, self._presence.will()) if self._presence.topic else None
+        link = Link(settings, self.client_id, will)
+        try:
+            await link.open(self._dialer, DEADLINE)
+        except SourceError:
+            self._host = (self._host + 1) % len(hosts)
+            raise
+        return link
+
+    async def _subscribe(self, link: Link) -> None:
+        """Subscribe to what is configured, and unsubscribe from what is not any more."""
+        wanted = frozenset(s.pattern.filter for s in self._subscriptions)
+        held = await self._session.held()
+        if held and not link.resumed:
+            _log.warning("source %s: %s", self.name, refusals.session_lost(self.client_id, link.settings))
+        await self._session.remember(held | wanted)
+        if not await link.subscribe([s.pattern for s in self._subscriptions], DEADLINE):
+            _log.warning("source %s: %s", self.name, refusals.granted_less(link.settings))
+        if gone := sorted(held - wanted):
+            kept = await link.unsubscribe(gone, DEADLINE)
+            _log.info("source %s: unsubscribed from %s", self.name, ", ".join(sorted(set(gone) - kept)))
+            if kept:
+                _log.warning(
+                    "source %s: the broker does not let go of %s", self.name, ", ".join(sorted(kept))
+                )
+            await self._session.remember(wanted | kept)
+
+    def _say(self, link: Link, payload: bytes) -> None:
+        link.publish(Message(self._presence.topic, payload))
 
     def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
@@ -169,6 +228,8 @@ class MqttSource:
         return self._origin(topic)
 
     def _find_origin(self, topic: str) -> tuple[Origin, str]:
+        if self._presence.is_status(topic):
+            return Origin(self.name, topic, self.name, "", _nothing), ""
         for pattern, decode, device, sensor in self._subscriptions:
             names = pattern.match(topic)
             if names is None:
@@ -180,6 +241,11 @@ class MqttSource:
             return Origin(self.name, topic, names.device or device, names.sensor or sensor, decode), ""
         reason = "its topic fits none of the configured ones: an earlier configuration subscribed to it"
         return Origin(self.name, topic, self.name, "", _never), reason
+
+
+def _nothing(_payload: bytes, _origin: Origin, _received: int) -> list[Reading]:
+    """Decoder of what gateways say of themselves: no readings, on purpose."""
+    return []
 
 
 def _never(_payload: bytes, _origin: Origin, _received: int) -> list[Reading]:

@@ -52,6 +52,9 @@ class Simulator:
     def safe(self, receipts: Sequence[Any]) -> None:
         """See Source."""
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """See Source."""
+
     async def close(self) -> None:
         """See Source."""
 
