@@ -1,10 +1,10 @@
 """Connecting: in a thread that nobody has to wait for, with password, TLS and the wishes of MQTT 5."""
 
+import _thread
 import asyncio
 import contextlib
 import os
 import ssl
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +66,8 @@ class Dialer:
                 loop.call_soon_threadsafe(settle, error)
 
         self._hanging += 1
-        threading.Thread(target=body, name="mqtt-connect", daemon=True).start()
+        # Thread.start() would wait until the thread runs, and the loop with it: on a busy machine that takes a while.
+        _thread.start_new_thread(body, ())
         if error := await done:
             raise error
 

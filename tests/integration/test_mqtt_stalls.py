@@ -69,30 +69,34 @@ def test_a_broker_that_does_not_answer_is_lost_at_the_deadline_and_stalls_nothin
 
 
 class SlowNames:
-    """Name servers that do not answer until they are `back`, in place of those of the machine."""
+    """Name servers that say nothing about the host at `port` until they are `back`, in place of those of the machine.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    Attributes:
+        asked: how often they were asked.
+        waiting: how many threads hang.
+    """
+
+    def __init__(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.back = threading.Event()
-        self.asked: list[threading.Thread] = []
+        self.asked = self.waiting = 0
+        self._port = port
         self._answer = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", self._ask)
 
-    @property
-    def waiting(self) -> int:
-        """How many threads hang."""
-        return sum(thread.is_alive() for thread in self.asked)
-
-    def _ask(self, *question: Any, **more: Any) -> Any:
-        self.asked.append(threading.current_thread())
-        assert self.back.wait(60)
-        return self._answer(*question, **more)
+    def _ask(self, host: str, port: int, *more: Any) -> Any:
+        if port == self._port:
+            self.asked += 1
+            self.waiting += 1
+            assert self.back.wait(60)
+            self.waiting -= 1
+        return self._answer(host, port, *more)
 
 
 def test_name_servers_that_do_not_answer_stall_nothing_hold_up_few_threads_and_are_got_over(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_module, "DEADLINE", 0.1)
-    names = SlowNames(monkeypatch)
+    names = SlowNames(broker.port, monkeypatch)
 
     async def scenario() -> None:
         source, intake = source_at(broker), RecordingIntake()
@@ -101,7 +105,8 @@ def test_name_servers_that_do_not_answer_stall_nothing_hold_up_few_threads_and_a
             assert all(isinstance(error, SourceLost) for error in errors)
             assert "does not answer" in str(errors[0])
             assert "earlier attempts to connect still hang" in str(errors[-1])
-            assert len(names.asked) == names.waiting == ATTEMPTS
+            await until(lambda: names.waiting == ATTEMPTS, "the last of them hangs")
+            assert names.asked == ATTEMPTS
             names.back.set()
             await until(lambda: not names.waiting, "the threads end")
             await until_connected(source, intake)
@@ -194,22 +199,23 @@ def test_a_broker_that_grants_less_than_was_asked_is_said(caplog: pytest.LogCapt
 def test_a_flood_that_no_window_stops_is_bounded_while_there_is_no_room_and_stalls_nothing(
     broker: Mosquitto, version: Any
 ) -> None:
+    flood = [f"{n:100000d}" for n in range(1, 300)]
+
     async def scenario() -> None:
         source, intake = source_at(broker, version), RecordingIntake()
         async with no_stall(), taking(source, intake) as run:
             await asyncio.to_thread(broker.publish, "plant/b/t", "0")
             await until(lambda: intake.taken, "the first")
             intake.has_room = False
-            flood = [f"{n:100000d}" for n in range(1, 300)]
             await asyncio.to_thread(lambda: broker.publish("plant/b/t", *flood, qos=0))
             assert source._link is not None
             backlog = source._link._pump._backlog
             await until(lambda: backlog.full, "the backlog is full")
             assert backlog._bytes < LIMIT + 200_000
             intake.has_room = True
-            await until(lambda: not backlog, "what was held is handed on")
+            await until(lambda: not backlog, "what was held is handed on", 30)
             await asyncio.to_thread(broker.publish, "plant/b/t", "1000")
-            await until(lambda: intake.taken[-1].value == 1000, "what comes then")
+            await until(lambda: intake.taken[-1].value == 1000, "what comes then", 30)
             assert not run.done()
         await source.close()
         values = [r.value for r in intake.taken]

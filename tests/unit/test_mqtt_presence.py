@@ -19,19 +19,26 @@ def said(words: list[bytes]) -> list[tuple[str, list[str]]]:
     return [(word["health"], word["reasons"]) for word in map(json.loads, words)]
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "PAUSE", 0.02)
-    monkeypatch.setattr(presence, "SAME_HEALTH", 0.08)
+def wait(one: Presence) -> float:
+    """Seconds until it speaks again."""
+    assert isinstance(one._timer, asyncio.TimerHandle)
+    return one._timer.when() - asyncio.get_running_loop().time()
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_health_that_flaps_is_told_once_per_pause_and_in_the_end_as_it_is() -> None:
+def test_a_health_that_flaps_is_told_once_per_pause_and_in_the_end_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         one, words = Presence(TEMPLATE, "gw", "plant"), list[bytes]()
         one.begin(words.append)
         one.announce("healthy", [])
-        await until(lambda: len(words) == 2, "the first change, at once", 0.015)
+        assert wait(one) <= 0
+        await until(lambda: len(words) == 2, "the first change, at once")
+        one.announce("down", ["a"])
+        assert 1 < wait(one) <= presence.PAUSE
+        one.announce("healthy", [])
+        assert one._timer is None
+        monkeypatch.setattr(presence, "PAUSE", 0.02)
         for _ in range(10):
             one.announce("down", ["a"])
             one.announce("healthy", [])
@@ -43,7 +50,6 @@ def test_a_health_that_flaps_is_told_once_per_pause_and_in_the_end_as_it_is() ->
     asyncio.run(scenario())
 
 
-@pytest.mark.usefixtures("quick")
 def test_numbers_that_change_in_a_reason_are_told_less_often_than_the_health() -> None:
     async def scenario() -> None:
         one, words = Presence(TEMPLATE, "gw", "plant"), list[bytes]()
@@ -51,16 +57,15 @@ def test_numbers_that_change_in_a_reason_are_told_less_often_than_the_health() -
         one.begin(words.append)
         one.announce("degraded", ["room for 99 s"])
         await until(lambda: len(words) == 2, "the first change, at once")
-        began = asyncio.get_running_loop().time()
         one.announce("degraded", ["room for 98 s"])
-        await until(lambda: len(words) == 3, "the next")
-        assert asyncio.get_running_loop().time() - began > 0.06
+        assert presence.PAUSE < wait(one) <= presence.SAME_HEALTH
+        one.announce("down", ["no room"])
+        assert wait(one) <= presence.PAUSE
         one.end()
 
     asyncio.run(scenario())
 
 
-@pytest.mark.usefixtures("quick")
 def test_nothing_is_said_without_a_connection_or_a_topic_and_the_next_connection_hears_the_latest() -> None:
     async def scenario() -> None:
         one, words = Presence(TEMPLATE, "gw", "plant"), list[bytes]()
