@@ -1,18 +1,18 @@
 """Kinds of source and the modules that serve them, imported on use: a gateway without MQTT never loads paho.
 
 Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys, and
-`open_source(name, settings, gateway) -> Source`, which checks what it can without touching the world.
+`open_source(name, settings, home) -> Source`, which checks what it can without touching the world.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from devices.errors import SettingError
 from devices.settings import convert
-from devices.source import Source
+from devices.source import NO_HOME, Home, Source
 
 KINDS: Final = {
     "serial": "devices.serial_port",
@@ -35,11 +35,11 @@ def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
 
 
 def open_source(
-    name: str, table: dict[str, Any], gateway: str = "", key: str = "", also: Sequence[str] = ()
+    name: str, table: dict[str, Any], home: Home = NO_HOME, key: str = "", also: Sequence[str] = ()
 ) -> Source:
     """Make the source that a TOML table describes. Touches no port and no network.
 
-    `gateway` is the gateway's id, for what the other side sees; `key` the table's dotted path, `sources.NAME` if
+    `home` is the gateway that it works for; `key` the table's dotted path, `sources.NAME` if
     empty; `also` keys of the table that the caller took out.
 
     Raises:
@@ -49,5 +49,14 @@ def open_source(
     rest = dict(table)
     kind = rest.pop("kind", None)
     settings = convert(rest, settings_type(kind, key), key, ["kind", *also])
-    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, gateway)
+    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, home)
     return source
+
+
+def left_behind(home: Home, tables: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What sources that are no longer among `tables` left at their other side: a sentence each, with how to end it."""
+    folder = home.folder
+    if folder is None or not folder.is_dir():
+        return []
+    mqtt = [name for name, table in tables.items() if table.get("kind") == "mqtt"]
+    return list(importlib.import_module("devices.mqtt.session").orphans(folder, mqtt))

@@ -23,7 +23,7 @@ from devices.serial_line import Frames, Line
 from devices.serial_link import Link, open_link, still_named
 from devices.serial_settings import Port, check_port
 from devices.serial_startup import Command, compose, send
-from devices.source import Intake, Origin, Piece, Tap
+from devices.source import NO_HOME, Home, Intake, Origin, Piece, Tap
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at whether the name still leads to the port that is open."""
@@ -52,7 +52,7 @@ class Settings(Port, frozen=True, forbid_unknown_fields=True):
     sensor: str = ""
 
 
-def open_source(name: str, settings: Settings, gateway: str = "") -> "SerialPort":  # noqa: ARG001 - asked of all kinds
+def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> "SerialPort":  # noqa: ARG001 - asked of all kinds
     """See devices.registry. A serial line does not hear who reads it.
 
     Raises:
@@ -122,6 +122,9 @@ class SerialPort:
 
     def safe(self, receipts: Sequence[Any]) -> None:
         """Nothing: a serial line cannot be asked to say it again."""
+
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """Nothing: a serial line does not hear it."""
 
     async def close(self) -> None:
         """Close the port."""

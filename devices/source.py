@@ -1,7 +1,8 @@
 """The port between the world and the gateway: what a source is, and what it hands its input to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -17,6 +18,23 @@ counted as ignored. `received` is in nanoseconds since 1970 UTC. A payload is de
 Raises:
     DecodeError: the payload cannot be read, or holds something that cannot be a reading. Nothing else.
 """
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The gateway that a source works for, as far as that concerns it.
+
+    Attributes:
+        gateway: the gateway's id, for what the other side sees.
+        folder: where a source may keep what must survive a restart, in files that bear its name. It need not exist.
+            None: nowhere.
+    """
+
+    gateway: str = ""
+    folder: Path | None = None
+
+
+NO_HOME: Final = Home()
+"""Of a source on its own."""
 
 
 class Origin(msgspec.Struct, frozen=True, eq=False):
@@ -105,6 +123,13 @@ class Source(Protocol):
         """Everything handed over with these receipts is safe: acknowledge it to the other side.
 
         Called from the event loop's thread, in the order of intake, once per batch. Never raises.
+        """
+
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """The gateway is like this now: tell the other side, if it has a place for that.
+
+        `health` is "healthy", "degraded" or "down"; `reasons` are sentences, the worst first. Called from the event loop's
+        thread. Never raises, never blocks.
         """
 
     async def close(self) -> None:

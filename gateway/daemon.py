@@ -16,6 +16,8 @@ import gateway.plain_structlog  # noqa: F401 - first, as all that follow import 
 # isort: split
 import structlog
 
+from devices import registry
+from devices.source import Home
 from gateway import lifecycle, log
 from gateway.capture_server import Captures
 from gateway.clock import Clock
@@ -146,10 +148,14 @@ class Daemon:
         return self._status.report(self._forward, self._sink)
 
     async def _tick(self) -> None:
+        said: tuple[str, list[str]] | None = None
         while True:
             self._status.tick()
             report = self._report()
             lifecycle.notify(STATUS=_line(report))
+            if said != (state := (report["health"], report["reasons"])):
+                self._ingest.announce(*state)
+                said = state
             await asyncio.sleep(1)
 
 
@@ -173,7 +179,10 @@ async def _end(task: "asyncio.Task[object]") -> None:
 
 async def _serve(config: GatewayConfig, path: Path) -> None:
     gateway = gateway_id(config.gateway)
-    specs = open_sources(config, path, gateway)
+    home = Home(gateway, state_dir(config.gateway) / "sources")
+    specs = open_sources(config, path, home)
+    for sentence in registry.left_behind(home, config.sources):
+        _log.warning("a source left something behind", problem=sentence)
     async with lifecycle.stop_on_signals() as stop:
         daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
         gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing

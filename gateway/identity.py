@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from devices.files import replace
 from gateway.config import ConfigError, Gateway
 
 BOARD_SERIAL: Final = Path("/proc/device-tree/serial-number")
@@ -50,19 +51,8 @@ def _board_serial(path: Path) -> str:
 
 def _draw(path: Path) -> str:
     drawn = secrets.token_hex(6)
-    scratch = path.with_suffix(".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w", encoding="ascii") as file:
-            file.write(drawn + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace(path, drawn.encode() + b"\n")
     except OSError as error:
         raise ConfigError(
             f"gateway.state_dir: {path.parent} cannot be written: {error.strerror}; "

@@ -98,6 +98,11 @@ class Ingest:
         if batch or batch.waiting:
             self._spool.append(batch)
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """Let every source tell its other side how the gateway is; see Source.announce."""
+        for feed in self.feeds:
+            feed.source.announce(health, reasons)
+
     async def close(self) -> None:
         """Close every source, which sends the acknowledgements that are due."""
         await asyncio.gather(*(feed.close() for feed in self.feeds))

@@ -9,7 +9,7 @@ import msgspec
 from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
-from devices.source import Source
+from devices.source import Home, Source
 from gateway.config import ConfigError, GatewayConfig, SourceKeys, check_topics
 
 
@@ -29,8 +29,8 @@ class SourceSpec(NamedTuple):
     devices: Sequence[str] = ()
 
 
-def open_sources(config: GatewayConfig, path: Path, gateway: str) -> list[SourceSpec]:
-    """Make every configured source; touches no port and no network. `path` is the file, for messages.
+def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSpec]:
+    """Make every configured source; touches no port and no network. `path` is the file, for messages; `home` this gateway.
 
     Raises:
         ConfigError: a setting of a source is wrong, or there is no source.
@@ -39,12 +39,12 @@ def open_sources(config: GatewayConfig, path: Path, gateway: str) -> list[Source
     if not config.sources:
         raise ConfigError(f"{path}: sources: there is none; add a table such as [sources.line-1]")
     try:
-        return [_open(name, table, gateway) for name, table in config.sources.items()]
+        return [_open(name, table, home) for name, table in config.sources.items()]
     except SettingError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _open(name: str, table: dict[str, Any], gateway: str) -> SourceSpec:
+def _open(name: str, table: dict[str, Any], home: Home) -> SourceSpec:
     common = [field.encode_name for field in msgspec.structs.fields(SourceKeys) if field.name != "kind"]
     if "kind" not in table:
         raise SettingError(f"sources.{name}.kind", f"is required; allowed: {', '.join(registry.KINDS)}")
@@ -54,11 +54,11 @@ def _open(name: str, table: dict[str, Any], gateway: str) -> SourceSpec:
         f"sources.{name}",
     )
     own = {key: value for key, value in table.items() if key not in common}
-    source = registry.open_source(name, own, gateway, also=common)
+    source = registry.open_source(name, own, home, also=common)
     if keys.simulator and keys.fallback != "simulator":
         raise SettingError(f"sources.{name}.simulator", 'has no effect without fallback = "simulator"')
     stand_in = None
     if keys.fallback == "simulator":
         table_of_stand_in = {**keys.simulator, "kind": "simulator"}
-        stand_in = registry.open_source(name, table_of_stand_in, gateway, key=f"sources.{name}.simulator")
+        stand_in = registry.open_source(name, table_of_stand_in, home, key=f"sources.{name}.simulator")
     return SourceSpec(source, stand_in, keys.fallback_after, keys.devices)

@@ -122,6 +122,9 @@ class ScriptedSource:
         """See devices.source.Source."""
         self.heard += receipts
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """See devices.source.Source."""
+
     async def close(self) -> None:
         """See devices.source.Source."""
         self.closed = True

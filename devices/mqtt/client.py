@@ -21,12 +21,17 @@ ACKNOWLEDGEMENT: Final = struct.Struct("!BBH")
 
 
 class BufferedClient(Client):
-    """Used as paho's, from one thread; over one connection only."""
+    """Used as paho's, from one thread; over one connection only.
+
+    Attributes:
+        received: bytes that came.
+    """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._ahead = b""
         self._place = 0
+        self.received = 0
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Queue an acknowledgement of each of these messages of QoS 1. loop_write() sends them."""
@@ -52,6 +57,7 @@ class BufferedClient(Client):
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._place == len(self._ahead):
             self._ahead, self._place = super()._sock_recv(AHEAD), 0
+            self.received += len(self._ahead)
         end = min(self._place + bufsize, len(self._ahead))
         data = self._ahead[self._place : end]
         self._place = end

@@ -1,10 +1,10 @@
 """Connecting: in a thread that nobody has to wait for, with password, TLS and the wishes of MQTT 5."""
 
+import _thread
 import asyncio
 import contextlib
 import os
 import ssl
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,9 @@ from devices.mqtt.settings import Settings, Tls
 
 PACKET_LIMIT: Final = 16 * 1024 * 1024
 
+ATTEMPTS: Final = 3
+"""Attempts to connect of one source that may hang at the same time; each is given up, but its thread lives on."""
+
 
 def packet_limit(settings: Settings) -> int:
     """What a broker may send in one packet, in bytes.
@@ -28,31 +31,45 @@ def packet_limit(settings: Settings) -> int:
     return max(PACKET_LIMIT, 2 * settings.max_payload)
 
 
-async def in_thread(work: Callable[[], None]) -> None:
-    """Run what may block in a thread of its own, and raise what it raises.
+class Dialer:
+    """Runs what may block in threads that nobody has to wait for, a few at a time.
 
     Unlike asyncio.to_thread, it keeps no program from ending: a name server that does not answer can hold up
-    getaddrinfo() for half a minute.
+    getaddrinfo() for half a minute, and a thread cannot be told to give up.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Exception | None] = loop.create_future()
 
-    def settle(error: Exception | None) -> None:
-        if not done.done():
-            done.set_result(error)
+    def __init__(self) -> None:
+        self._hanging = 0
 
-    def body() -> None:
-        error = None
-        try:
-            work()
-        except Exception as raised:  # noqa: BLE001 - raised again by who waits
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, error)
+    @property
+    def busy(self) -> bool:
+        """Whether as many threads as there may be still run."""
+        return self._hanging >= ATTEMPTS
 
-    threading.Thread(target=body, name="mqtt-connect", daemon=True).start()
-    if error := await done:
-        raise error
+    async def run(self, work: Callable[[], None]) -> None:
+        """Run `work` in a thread of its own, and raise what it raises. Not while `busy`."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Exception | None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            self._hanging -= 1
+            if not done.done():
+                done.set_result(error)
+
+        def body() -> None:
+            error = None
+            try:
+                work()
+            except Exception as raised:  # noqa: BLE001 - raised again by who waits
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle, error)
+
+        self._hanging += 1
+        # Thread.start() would wait until the thread runs, and the loop with it: on a busy machine that takes a while.
+        _thread.start_new_thread(body, ())
+        if error := await done:
+            raise error
 
 
 class _Socket(ssl.SSLSocket):

@@ -18,6 +18,9 @@ _ADVICE: Final = {
     134: "wrong user name or password; check username and password_file",
     135: "this user may not connect; check username and password_file, or the rights it has at the broker",
     138: "this client is banned there; ask who runs the broker",
+    144: "it does not like status_topic; set one that it allows, or none",
+    154: "it keeps no retained messages; remove status_topic",
+    155: "it takes no messages of QoS 1; remove status_topic",
 }
 
 _TAKEN_OVER: Final = 142
@@ -85,6 +88,35 @@ def connect_failed(error: Exception, settings: Settings) -> SourceError:
         case _:
             problem = f"cannot be reached: {getattr(error, 'strerror', None) or error}"
     return SourceLost(f"{at} {problem}")
+
+
+def session_lost(client_id: str, settings: Settings) -> str:
+    """The broker knows nothing of a session that it should have kept."""
+    return (
+        f"broker {where(settings)} had forgotten the session {client_id!r}: what was published while the gateway was away is "
+        "lost; let it keep sessions on disk (mosquitto: persistence true), and for longer than the gateway is away"
+    )
+
+
+def granted_less(settings: Settings) -> str:
+    """The broker subscribed us, but with QoS 0."""
+    return f"broker {where(settings)} grants QoS 0 only: what it sends while the connection breaks is lost; allow QoS 1 there"
+
+
+def status_refused(code: ReasonCode, settings: Settings) -> str:
+    """The broker does not take what the gateway says of itself."""
+    return (
+        f"broker {where(settings)} does not take what the gateway says on its status_topic: {code.getName()}; allow it to "
+        "write there, or remove status_topic"
+    )
+
+
+def attempts_hang(settings: Settings) -> SourceError:
+    """No further thread is spent on connecting while earlier ones hang."""
+    return SourceLost(
+        f"broker {where(settings)}: earlier attempts to connect still hang, mostly because a name server does not answer; "
+        "check the network of this machine, or give the address of the broker instead of its name"
+    )
 
 
 def unreadable(error: Exception, settings: Settings) -> SourceError:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 Text = Annotated[str, Meta(min_length=1)]
+Host = Annotated[str, Meta(pattern=r"^[^\s/]+$")]
 Decoder = str | dict[str, Any]
 
 PORT: Final = 1883
@@ -45,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[sources.NAME]` with `kind = "mqtt"`.
 
     Attributes:
-        broker: host name or address of the broker.
+        broker: host name or address of the broker; or several, of one cluster, which are tried in turn.
         topics: what to subscribe to: patterns such as `plant/{device}/{sensor}`, or a table each.
         port: TCP port; 0 is 1883, or 8883 with TLS.
         decoder: reads the payloads: a name, or a table with its options.
@@ -63,9 +64,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         session_expiry: seconds that the broker keeps the session of an absent gateway (MQTT 5; likewise).
         keepalive: seconds of silence after which the connection is probed; after twice that it is given up.
         max_payload: larger payloads are not decoded but become dead letters, in bytes.
+        status_topic: where the gateway says how it is, retained; see devices.mqtt.own_status. Empty: nowhere.
     """
 
-    broker: Annotated[str, Meta(pattern=r"^[^\s/]+$")]
+    broker: Host | Annotated[list[Host], Meta(min_length=1)]
     topics: Annotated[list[Text | Topic], Meta(min_length=1)]
     port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     decoder: Decoder = "json"
@@ -80,11 +82,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_expiry: Annotated[int, Meta(ge=1, le=4_294_967_295)] = 7 * 86_400
     keepalive: Annotated[int, Meta(ge=2, le=3600)] = 20
     max_payload: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)] = 256 * 1024
+    status_topic: str = ""
+
+    @property
+    def hosts(self) -> list[str]:
+        """Whom to try, in this order."""
+        return [self.broker] if isinstance(self.broker, str) else self.broker
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to connect to."""
-        return self.broker, self.port or (TLS_PORT if self.tls else PORT)
+        """Host and port to connect to; of several hosts, the first."""
+        return self.hosts[0], self.port or (TLS_PORT if self.tls else PORT)
 
     @property
     def v5(self) -> bool:

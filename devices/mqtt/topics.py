@@ -34,6 +34,7 @@ class Pattern:
     Attributes:
         text: as it was written.
         filter: the MQTT topic filter to subscribe to.
+        shared: whether its messages are spread over several subscribers.
 
     Raises:
         PatternError: not a topic pattern.
@@ -52,6 +53,7 @@ class Pattern:
                 raise PatternError(f"has {name} twice")
         self.text = text
         self.filter = shared + "/".join("+" if level in (DEVICE, SENSOR) else level for level in levels)
+        self.shared = bool(shared)
         self._levels = levels
         self._open = levels[-1] == "#"
         self._wild_start = levels[0] in ("+", "#", DEVICE, SENSOR)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final
 from devices.errors import SourceEnded, SourceRefused
 from devices.reading import Reading
 from devices.simulator.recording import PIECE, Recording, Row, Settings, Timeline, check, dated, open_file
-from devices.source import Intake
+from devices.source import NO_HOME, Home, Intake
 
 __all__ = ["Replay", "Settings", "open_source"]
 
@@ -62,6 +62,9 @@ class Replay:
             await asyncio.sleep(0 if hand.made else _LOOK_AGAIN)
 
     def safe(self, receipts: Sequence[Any]) -> None:
+        """See Source."""
+
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
         """See Source."""
 
     async def close(self) -> None:
@@ -123,7 +126,7 @@ class _Hand:
             self._held = []
 
 
-def open_source(name: str, settings: Settings, gateway: str = "") -> Replay:  # noqa: ARG001 - asked of all kinds
+def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> Replay:  # noqa: ARG001 - asked of all kinds
     """See devices.registry.
 
     Raises:

@@ -12,7 +12,7 @@ from devices.errors import SourceEnded, SourceRefused
 from devices.simulator.faults import Truth
 from devices.simulator.plant import NANO, Plant
 from devices.simulator.settings import Settings, check_source
-from devices.source import Intake
+from devices.source import NO_HOME, Home, Intake
 
 _BEHIND: Final = NANO
 """Up to here late readings are caught up with. Beyond, the machine slept or its clock was set: no flood, a new beginning."""
@@ -53,6 +53,9 @@ class Simulator:
     def safe(self, receipts: Sequence[Any]) -> None:
         """See Source."""
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        """See Source."""
+
     async def close(self) -> None:
         """See Source."""
 
@@ -86,7 +89,7 @@ async def _next(due: int, interval: int) -> int:
     return due
 
 
-def open_source(name: str, settings: Settings, gateway: str = "") -> Simulator:  # noqa: ARG001 - asked of all kinds
+def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> Simulator:  # noqa: ARG001 - asked of all kinds
     """See devices.registry. Simulated devices are called alike on every gateway.
 
     Raises:

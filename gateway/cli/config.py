@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from devices.serial_ports import better_name
+from devices.source import Home
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
 from gateway.detect.config import load_detect
 from gateway.kafka.idempotent import IdempotentSink
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_gateway(path: Path) -> str:
     config = load(path, GatewayConfig)
-    specs = open_sources(config, path, "check")
+    specs = open_sources(config, path, Home("check"))
     _advise(config)
     exactly_once = config.kafka.delivery == "exactly-once"
     _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)

@@ -14,7 +14,7 @@ from waiting import until
 
 from devices.errors import SourceError
 from devices.registry import open_source
-from devices.source import Intake, Piece, RawSource, Source
+from devices.source import Home, Intake, Piece, RawSource, Source
 from gateway import capture
 from gateway.testing import RecordingIntake, ScriptedSource, connects
 
@@ -46,7 +46,7 @@ def mqtt(broker: Mosquitto, version: str) -> Rig:
         "port": broker.port,
         "topics": ["plant/{device}/{sensor}"],
     }
-    source = open_source("one", {**table, "version": version}, "pi-7")
+    source = open_source("one", {**table, "version": version}, Home("pi-7"))
     return Rig(source, lambda: broker.publish("plant/b/t", "1"), broker.stop, broker.start)
 
 

@@ -5,64 +5,29 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import mosquitto
 import pytest
 from fixtures_mqtt import StartBroker
 from mosquitto import Mosquitto
+from mqtt_sources import failure_of, settle, source_at, taking
 from waiting import until, wait_until
 
 from devices import registry
-from devices.errors import SourceError, SourceLost, SourceRefused
+from devices.errors import SourceLost, SourceRefused
 from devices.mqtt import Settings
 from devices.mqtt.settings import Tls
 from devices.mqtt.source import MqttSource, open_source
 from devices.reading import Quality
+from devices.source import Home
 from gateway.testing import RecordingIntake
-
-QUIET: Final = 0.3
-"""Seconds in which a broker on this machine would have sent whatever more it had to send."""
 
 
 @pytest.fixture(params=[5, "3.1.1"], ids=["v5", "v3"])
 def version(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-def source_at(broker: Mosquitto, version: Any = 5, **more: Any) -> MqttSource:
-    more = {"topics": ["plant/{device}/{sensor}"], "decoder": "scalar", **more}
-    settings = Settings(mosquitto.HOST, port=broker.port, version=version, **more)
-    return open_source("plant", settings, "gw")
-
-
-@asynccontextmanager
-async def taking(source: MqttSource, intake: RecordingIntake) -> AsyncIterator["asyncio.Task[None]"]:
-    """The source at work, as long as the block lasts; connected at its beginning."""
-    before = intake.connections
-    run = asyncio.create_task(source.run(intake))
-    try:
-        await until(lambda: intake.connections > before or run.done(), "the source is connected")
-        yield run
-    finally:
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
-
-
-async def settle() -> None:
-    """Give the broker the time to send what it must not send: the only way to see that nothing comes."""
-    await asyncio.sleep(QUIET)
-
-
-async def failure_of(source: MqttSource) -> SourceError:
-    try:
-        await source.run(RecordingIntake())
-    except SourceError as error:
-        return error
-    raise AssertionError("run() returned")
 
 
 def test_a_message_becomes_a_reading_named_by_its_topic(broker: Mosquitto, version: Any) -> None:
@@ -92,7 +57,7 @@ def test_each_topic_may_have_its_own_decoder_device_and_sensor(broker: Mosquitto
 
     async def scenario() -> None:
         table = {"kind": "mqtt", "broker": mosquitto.HOST, "port": broker.port, "topics": topics}
-        source, intake = registry.open_source("plant", table, "gw"), RecordingIntake()
+        source, intake = registry.open_source("plant", table, Home("gw")), RecordingIntake()
         assert isinstance(source, MqttSource)
         async with taking(source, intake):
             broker.publish("raw/deep/down", "42")
@@ -310,24 +275,6 @@ def test_a_topic_without_valid_names_is_rejected_and_acknowledged(broker: Mosqui
     asyncio.run(scenario())
 
 
-def test_what_an_earlier_configuration_subscribed_to_is_rejected_with_the_reason(
-    broker: Mosquitto, version: Any
-) -> None:
-    async def scenario() -> None:
-        old, intake = source_at(broker, version, topics=["old/{device}"]), RecordingIntake()
-        async with taking(old, intake):
-            pass
-        await old.close()
-        source = source_at(broker, version)
-        async with taking(source, intake):
-            broker.publish("old/b", "1")
-            await until(lambda: intake.rejects, "a reject")
-        await source.close()
-        assert "an earlier configuration" in intake.rejects[0].reason
-
-    asyncio.run(scenario())
-
-
 def test_a_wrong_password_is_refused_with_user_and_advice(
     start_broker: StartBroker, version: Any, tmp_path: Path
 ) -> None:
@@ -384,7 +331,7 @@ def test_another_client_with_the_same_id_ends_the_connection_with_a_hint(broker:
 def test_a_port_where_nothing_listens_is_a_lost_source(version: Any) -> None:
     async def scenario() -> None:
         port = mosquitto.free_port()
-        source = open_source("plant", Settings("127.0.0.1", ["a"], port=port, version=version), "gw")
+        source = open_source("plant", Settings("127.0.0.1", ["a"], port=port, version=version), Home("gw"))
         error = await failure_of(source)
         assert isinstance(error, SourceLost)
         assert f"127.0.0.1:{port} refuses connections" in str(error)
@@ -394,23 +341,11 @@ def test_a_port_where_nothing_listens_is_a_lost_source(version: Any) -> None:
 
 def test_a_name_that_nobody_knows_is_a_lost_source() -> None:
     async def scenario() -> None:
-        error = await failure_of(open_source("plant", Settings("broker.invalid", ["a"]), "gw"))
+        error = await failure_of(open_source("plant", Settings("broker.invalid", ["a"]), Home("gw")))
         assert isinstance(error, SourceLost)
         assert "broker.invalid:1883" in str(error)
 
     asyncio.run(scenario())
-
-
-def test_a_server_that_accepts_and_says_nothing_is_given_up_at_the_deadline() -> None:
-    with socket.create_server((mosquitto.HOST, 0)) as mute:
-        settings = Settings(mosquitto.HOST, ["a"], port=mute.getsockname()[1])
-
-        async def scenario() -> None:
-            error = await failure_of(MqttSource("plant", settings, [], "id", deadline=0.2))
-            assert isinstance(error, SourceLost)
-            assert "does not answer" in str(error)
-
-        asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -429,33 +364,11 @@ def test_a_server_that_speaks_no_mqtt_is_a_lost_source(version: Any, words: byte
         port = server.sockets[0].getsockname()[1]
         settings = Settings(mosquitto.HOST, ["a"], port=port, version=version)
         async with server:
-            error = await failure_of(open_source("plant", settings, "gw"))
+            error = await failure_of(open_source("plant", settings, Home("gw")))
         assert isinstance(error, SourceLost)
         assert f"127.0.0.1:{port}" in str(error)
 
     asyncio.run(scenario())
-
-
-def test_an_address_that_swallows_packets_never_stalls_the_loop() -> None:
-    with socket.socket() as hole, socket.socket() as filler, socket.socket() as filler_2:
-        hole.bind((mosquitto.HOST, 0))
-        hole.listen(0)
-        for sock in (filler, filler_2):  # the queue is full: further SYNs get no answer
-            sock.setblocking(False)
-            sock.connect_ex(hole.getsockname())
-        settings = Settings(mosquitto.HOST, ["a"], port=hole.getsockname()[1])
-
-        async def scenario() -> float:
-            run = asyncio.create_task(failure_of(MqttSource("plant", settings, [], "id", deadline=0.5)))
-            longest, last = 0.0, time.perf_counter()
-            while not run.done():
-                await asyncio.sleep(0.005)
-                now = time.perf_counter()
-                longest, last = max(longest, now - last), now
-            assert isinstance(await run, SourceLost)
-            return longest
-
-        assert asyncio.run(scenario()) < 0.1
 
 
 def test_a_source_cancelled_while_connecting_leaves_no_connection_behind() -> None:
@@ -463,7 +376,7 @@ def test_a_source_cancelled_while_connecting_leaves_no_connection_behind() -> No
         settings = Settings(mosquitto.HOST, ["a"], port=mute.getsockname()[1])
 
         async def scenario() -> None:
-            source = MqttSource("plant", settings, [], "id")
+            source = open_source("plant", settings, Home("gw"))
             run = asyncio.create_task(source.run(RecordingIntake()))
             line, _ = await asyncio.to_thread(mute.accept)
             run.cancel()
@@ -564,7 +477,7 @@ def test_what_comes_in_one_tls_record_with_another_packet_is_not_left_lying(tmp_
         settings = Settings(
             mosquitto.HOST, ["plant/{device}/{sensor}"], port, "scalar", tls=tls, version="3.1.1"
         )
-        source, intake = open_source("plant", settings, "gw"), RecordingIntake()
+        source, intake = open_source("plant", settings, Home("gw")), RecordingIntake()
         async with taking(source, intake):
             await until(lambda: intake.taken, "the message behind the SUBACK", 3)
         over.set()

@@ -19,7 +19,7 @@ from waiting import until, wait_until
 
 from devices.errors import SourceError
 from devices.registry import open_source
-from devices.source import Source
+from devices.source import Home, Source
 from gateway.cli import simulate
 from gateway.testing import RecordingIntake
 
@@ -65,7 +65,7 @@ def listen(
 
 def mqtt_source(broker: Mosquitto, topics: list[Any]) -> Source:
     table = {"kind": "mqtt", "broker": "127.0.0.1", "port": broker.port, "topics": topics}
-    return open_source("sim", table, "pi-7")
+    return open_source("sim", table, Home("pi-7"))
 
 
 def check_counts(intake: RecordingIntake, report: dict[str, Any], truths: list[dict[str, Any]]) -> None:

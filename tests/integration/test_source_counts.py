@@ -12,7 +12,7 @@ from waiting import until
 
 from devices import registry, serial_line
 from devices.errors import SourceLost
-from devices.source import Source
+from devices.source import Home, Source
 from gateway.testing import RecordingIntake
 
 
@@ -95,7 +95,7 @@ def test_a_subscription_counts_what_was_repeated_kept_too_large_or_meant_for_nob
     broker.publish("plant/b/kept", "1", retain=True)
 
     async def scenario() -> None:
-        source = registry.open_source("plant", table, "gw")
+        source = registry.open_source("plant", table, Home("gw"))
         first = RecordingIntake()
         task = asyncio.create_task(source.run(first))
         await until(lambda: first.receipts, "the retained message")

@@ -9,6 +9,7 @@ from pty_port import SerialLine
 from waiting import until
 
 from devices.registry import open_source
+from devices.source import Home
 from gateway.testing import RecordingIntake
 
 SEND_LINES = Path(__file__).parents[2] / "docs" / "tutorial" / "send_lines.py"
@@ -27,7 +28,7 @@ def send_lines(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_tutorial_makes_a_port_whose_lines_become_readings() -> None:
     async def scenario(port: str) -> None:
-        source = open_source("line-1", {"kind": "serial", "port": port}, "pi-7")
+        source = open_source("line-1", {"kind": "serial", "port": port}, Home("pi-7"))
         intake = RecordingIntake()
         run = asyncio.create_task(source.run(intake))
         await until(lambda: len(intake.taken) >= 2, "two readings")

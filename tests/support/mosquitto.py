@@ -5,12 +5,14 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import paho.mqtt.publish
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from waiting import wait_until
 
 HOST: Final = "127.0.0.1"
@@ -60,6 +62,29 @@ class Mosquitto:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def forget(self) -> None:
+        """Be as one that was restarted without persistence: no session, no message."""
+        self.stop()
+        (self.folder / "mosquitto.db").unlink(missing_ok=True)
+        self.start()
+
+    def end_session(self, client_id: str) -> None:
+        """End the session of `client_id`, as a client of that name that wants a clean one does."""
+        with _client(self.port, client_id):
+            pass
+
+    def retained(self, topic: str) -> bytes | None:
+        """The message that it keeps on `topic`; None if there is none."""
+        found: list[bytes] = []
+        with _client(self.port, "") as client:
+            client.on_message = lambda _client, _data, message: found.append(bytes(message.payload))
+            over: list[bool] = []
+            client.on_unsubscribe = lambda *_: over.append(True)
+            client.subscribe(topic)
+            client.unsubscribe(topic)  # its answer comes behind what is retained
+            wait_until(lambda: client.loop(0.01) == 0 and over, "an answer of the broker")
+        return found[0] if found else None
+
     @property
     def running(self) -> bool:
         """Whether it was started and neither stopped nor killed."""
@@ -91,6 +116,16 @@ class Mosquitto:
             process.send_signal(signal.SIGCONT)
             process.send_signal(number)
             process.wait(10)
+
+
+@contextmanager
+def _client(port: int, client_id: str) -> Iterator[Client]:
+    """A client with a clean session, connected within the block."""
+    client = Client(CallbackAPIVersion.VERSION2, client_id)
+    client.connect(HOST, port)
+    wait_until(lambda: client.loop(0.01) == 0 and client.is_connected(), "a client is connected")
+    yield client
+    client.disconnect()
 
 
 def program() -> str | None:

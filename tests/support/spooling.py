@@ -30,6 +30,9 @@ class Listener:
     def safe(self, receipts: Sequence[Any]) -> None:
         self.heard += receipts
 
+    def announce(self, health: str, reasons: Sequence[str]) -> None:
+        raise AssertionError(health, reasons)
+
     async def close(self) -> None:
         raise AssertionError
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.source import Home
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.sources import open_sources
 
@@ -12,7 +13,7 @@ def refused(tmp_path: Path, text: str) -> str:
     path = tmp_path / "gateway.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
-        open_sources(load(path, GatewayConfig), path, "pi-7")
+        open_sources(load(path, GatewayConfig), path, Home("pi-7"))
     message = str(error.value)
     assert message.startswith(str(path)), "every message names the file first"
     return message.removeprefix(f"{path}: ")

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from devices.simulator.faults import Truth
+from devices.source import Home
 from gateway.cli.arguments import seconds
 from gateway.cli.demo import configs
 from gateway.cli.demo.score import GRACE, Report, Score
@@ -141,7 +142,7 @@ def test_the_programs_accept_the_files_of_the_demo_whatever_its_folder_is_called
 
     files = configs.write(folder, "127.0.0.1:9092", "/dev/pts/7")
 
-    specs = open_sources(load(files.gateway, GatewayConfig), files.gateway, "demo")
+    specs = open_sources(load(files.gateway, GatewayConfig), files.gateway, Home("demo"))
     assert [spec.source.name for spec in specs] == [configs.PLANT, configs.LINE]
     assert len(load_detect(files.detect).limits) == 3
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from devices import registry
+from devices.source import Home
 from gateway.config import GatewayConfig, SourceKeys, load
 from gateway.sources import open_sources
 
@@ -81,7 +82,7 @@ def test_every_key_that_all_sources_have_is_shown_with_its_default() -> None:
 
 def test_gateway_toml_is_accepted_as_it_is_and_with_every_line_of_it_in_force(tmp_path: Path) -> None:
     path = CONFIG / "gateway.toml"
-    assert [spec.source.name for spec in open_sources(load(path, GatewayConfig), path, "pi-7")] == [
+    assert [spec.source.name for spec in open_sources(load(path, GatewayConfig), path, Home("pi-7"))] == [
         "simulator"
     ]
 
@@ -91,5 +92,5 @@ def test_gateway_toml_is_accepted_as_it_is_and_with_every_line_of_it_in_force(tm
         for line in path.read_text().splitlines()
     ]
     everything.write_text("\n".join(lines))
-    specs = open_sources(load(everything, GatewayConfig), everything, "pi-7")
+    specs = open_sources(load(everything, GatewayConfig), everything, Home("pi-7"))
     assert [spec.source.name for spec in specs] == ["simulator", "line-1", "plant", "recorded"]

@@ -9,11 +9,12 @@ from devices.mqtt import Settings
 from devices.mqtt.dial import password, tls_context
 from devices.mqtt.settings import Tls
 from devices.mqtt.source import MqttSource
+from devices.source import Home
 
 
 def opened(**more: Any) -> MqttSource:
     table = {"kind": "mqtt", "broker": "broker.example", "topics": ["plant/{device}/{sensor}"], **more}
-    source = registry.open_source("plant", table, "gw-7")
+    source = registry.open_source("plant", table, Home("gw-7"))
     assert isinstance(source, MqttSource)
     return source
 
@@ -52,6 +53,13 @@ def test_the_port_follows_tls_unless_it_is_given() -> None:
         ({"tls": {"key": "k.pem"}}, "sources.plant.tls.cert: is missing"),
         ({"version": "3.1"}, "sources.plant.version"),
         ({"receive_maximum": 0}, "sources.plant.receive_maximum"),
+        ({"broker": []}, "sources.plant.broker"),
+        ({"broker": ["ok", "not ok"]}, "sources.plant.broker"),
+        ({"status_topic": "a/#"}, "sources.plant.status_topic: 'a/#' has + or #"),
+        ({"status_topic": "a/{device}"}, "neither {gateway} nor {source}"),
+        ({"status_topic": "$SYS/a"}, "begins with $"),
+        ({"status_topic": "a\0"}, "null character"),
+        ({"status_topic": "a" * 2000}, "longer than 1024"),
         ({"brokr": "x"}, "did you mean `broker`?"),
     ],
 )

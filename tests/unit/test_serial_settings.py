@@ -4,13 +4,14 @@ import pytest
 
 from devices.errors import SettingError
 from devices.registry import open_source
+from devices.source import Home
 
 PATH = "/dev/serial/by-id/usb-1a86_USB2.0-Serial-if00-port0"
 
 
 def refusal(**settings: Any) -> SettingError:
     with pytest.raises(SettingError) as caught:
-        open_source("line-1", {"kind": "serial", "port": PATH} | settings, "pi-7")
+        open_source("line-1", {"kind": "serial", "port": PATH} | settings, Home("pi-7"))
     return caught.value
 
 
@@ -19,7 +20,7 @@ def refusal(**settings: Any) -> SettingError:
     [PATH, "/dev/ttyUSB0", "socket://192.168.1.20:4001", "socket://moxa.lan:65535/", "socket://[::1]:7"],
 )
 def test_paths_and_serial_servers_are_ports_and_need_not_be_there(port: str) -> None:
-    assert open_source("line-1", {"kind": "serial", "port": port}, "pi-7").name == "line-1"
+    assert open_source("line-1", {"kind": "serial", "port": port}, Home("pi-7")).name == "line-1"
 
 
 @pytest.mark.parametrize("scheme", ["loop", "rfc2217", "spy", "alt", "hwgrep", "cp2110", "http", "SOCKET"])
@@ -89,7 +90,7 @@ def test_a_wrong_setting_is_named_by_its_key(settings: dict[str, Any], key: str)
 
 def test_a_missing_port_setting_is_named() -> None:
     with pytest.raises(SettingError, match=r"sources\.line-1\.port: is required"):
-        open_source("line-1", {"kind": "serial"}, "pi-7")
+        open_source("line-1", {"kind": "serial"}, Home("pi-7"))
 
 
 def test_a_command_that_is_no_hex_is_refused_without_showing_what_may_be_a_password() -> None:
@@ -103,4 +104,4 @@ def test_settings_of_all_kinds_of_line_are_taken_together() -> None:
     table = {"rts_on_send": False, "delay_after_send_ms": 3}
     startup = ["go\r\n", {"hex": "aa 55"}, {"wait": 1.5}]
     source = {"kind": "serial", "port": PATH, "rs485": table, "flow": "xonxoff", "reset": True}
-    assert open_source("line-1", source | {"startup": startup}, "pi-7").name == "line-1"
+    assert open_source("line-1", source | {"startup": startup}, Home("pi-7")).name == "line-1"

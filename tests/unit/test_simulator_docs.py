@@ -15,6 +15,7 @@ from devices.simulator.plant import NANO, Plant
 from devices.simulator.sensors import MODELS, Model
 from devices.simulator.settings import Settings
 from devices.simulator.signals import Part
+from devices.source import Home
 from gateway.cli.simulate.report import Report
 from gateway.config import GatewayConfig, load
 from gateway.sources import open_sources
@@ -29,7 +30,7 @@ def test_a_snippet_is_accepted_and_makes_what_stands_below_it(
 ) -> None:
     path = tmp_path / "gateway.toml"
     path.write_text(setting, encoding="utf-8")
-    assert open_sources(load(path, GatewayConfig), path, "pi-7")
+    assert open_sources(load(path, GatewayConfig), path, Home("pi-7"))
 
     made = []
     for line in expected.splitlines():

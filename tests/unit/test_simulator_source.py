@@ -12,6 +12,7 @@ from devices.errors import SettingError, SourceEnded, SourceRefused
 from devices.reading import Quality, Reading
 from devices.simulator import Settings, open_source, source
 from devices.simulator.plant import NANO
+from devices.source import Home
 
 
 class Collected:
@@ -149,8 +150,8 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_fault_it_does_not_know_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match=r"sources\.twin\.faults\.0: 'melt' is not allowed"):
-        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, "pi-7")
+        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, Home("pi-7"))
 
 
 def test_the_registry_opens_it() -> None:
-    assert registry.open_source("twin", {"kind": "simulator"}, "pi-7").name == "twin"
+    assert registry.open_source("twin", {"kind": "simulator"}, Home("pi-7")).name == "twin"
