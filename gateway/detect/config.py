@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 import gateway.config
-from gateway.config import ConfigError, Kafka, Log, Name
+from gateway.config import ConfigError, DetectKafka, Log, Name, PathText
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,13 +59,18 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         group: the Kafka consumer group; processes of one group share the work.
         start: where a group that Kafka does not know yet begins to read.
+        state_dir: where each process on this machine takes a place of its own (docs/detection.md). Empty:
+            $STATE_DIRECTORY (systemd), else ~/.local/state/gateway-detect.
+        snapshot_every: seconds between two snapshots of what was learnt.
         max_sensors: sensors remembered at most; beyond it the one unheard of for longest is forgotten.
     """
 
-    kafka: Kafka = Kafka()
+    kafka: DetectKafka = DetectKafka()
     log: Log = Log()
     group: Name = "gateway-detect"
     start: Literal["earliest", "latest"] = "earliest"
+    state_dir: PathText = ""
+    snapshot_every: Annotated[float, Meta(ge=1, le=3600)] = 60.0
     max_sensors: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     limits: tuple[Limit, ...] = ()
     spike: Spike = Spike()

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import structlog
@@ -65,6 +66,19 @@ class Tally(NamedTuple):
     pending: list[Record]
     trouble: str
     steps: AbstractSet[Step]
+
+
+class _Handed:
+    """Which of the records that were handed over a report is of."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self._by_content: dict[tuple[str, bytes | None, bytes], Record] = {}
+
+    def of(self, message: Message) -> Record:
+        if not self._by_content:  # made when it is needed, which is hardly ever
+            self._by_content = {(one.topic, one.key, one.value): one for one in self._records}
+        return self._by_content[message.topic() or "", message.key(), message.value() or b""]
 
 
 class Producing:
@@ -130,10 +144,17 @@ class Producing:
         Raises:
             KafkaUnavailableError: the cluster did not answer.
         """
-        if not self._config.create_topics:
-            return
+        if self._config.create_topics:
+            self.prepare(partial(ensure_topics, self._config, self._client_id, topics))
+
+    def prepare(self, work: Callable[[], None]) -> None:
+        """Do what needs an answer of the cluster, and note whether it gave one. In the worker thread.
+
+        Raises:
+            KafkaUnavailableError: it did not.
+        """
         try:
-            ensure_topics(self._config, self._client_id, topics)
+            work()
         except KafkaUnavailableError as error:
             self.note(reachable=False, trouble=str(error))
             raise
@@ -148,6 +169,7 @@ class Producing:
         """
         suspects: list[tuple[Record, str]] = []
         unwritten: set[Record] = set()
+        handed = _Handed(records)
         trouble = ""
         steps: set[Step] = set()
         complete = False
@@ -166,7 +188,7 @@ class Producing:
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                judge(Record(message.topic() or "", message.key(), message.value() or b""), error)
+                judge(handed.of(message), error)
 
         try:
             for first in range(0, len(records), OFFER):
@@ -279,18 +301,20 @@ class Producing:
 def _offer(
     producer: Producer, records: Sequence[Record], report: Callable[[KafkaError | None, Message], None]
 ) -> list[tuple[Record, KafkaError]]:
-    """Hand all records to the client, topic by topic, in order; returns those that it would not even take.
+    """Hand all records to the client, place by place, in order; returns those that it would not even take.
 
     It looks at their sizes first: what is larger than message.max.bytes never leaves.
     """
-    by_topic: dict[str, list[dict[str, Any]]] = {}
+    by_place: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for record in records:
-        by_topic.setdefault(record.topic, []).append({"key": record.key, "value": record.value})
+        place = (record.topic, record.partition)
+        by_place.setdefault(place, []).append({"key": record.key, "value": record.value or None})
     rejected = []
-    for topic, messages in by_topic.items():
-        if producer.produce_batch(topic, messages, on_delivery=report) < len(messages):
+    # In the dict of a record the client overlooks the partition.
+    for (topic, partition), messages in by_place.items():
+        if producer.produce_batch(topic, messages, partition, on_delivery=report) < len(messages):
             rejected += [
-                (Record(topic, message["key"], message["value"]), message["_error"])
+                (Record(topic, message["key"], message["value"] or b"", partition), message["_error"])
                 for message in messages
                 if "_error" in message
             ]

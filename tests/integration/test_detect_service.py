@@ -37,10 +37,13 @@ class Bench:
         self.config.write_text(
             f"""
             group = "{self.group}"
+            state_dir = "{folder / "state"}"
             [kafka]
             bootstrap_servers = "{server.bootstrap}"
             readings_topic = "{self.readings}"
             anomalies_topic = "{self.anomalies}"
+            state_topic = "{topic}-state"
+            commands_topic = "{topic}-commands"
             partitions = 2
             [kafka.options]
             {options}
