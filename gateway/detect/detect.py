@@ -53,7 +53,7 @@ class Detect:
         self._outlet = outlet
         self._attempt_done = attempt_done
         self._commands = Commands(config.kafka, config.group)
-        self._restoring = Restoring(config, make_bank)
+        self._restoring = Restoring(config, make_bank, outlet.name)
         self._shares: dict[int, Share] = {}
         self._due: dict[int, float] = {}
         self._gone: dict[str, int] = {}

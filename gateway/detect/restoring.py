@@ -8,7 +8,7 @@ import structlog
 
 from gateway.detect.config import DetectConfig
 from gateway.detect.share import MakeBank, Share
-from gateway.kafka.state import StateUnreadableError, read_state
+from gateway.kafka.state import StateReader, StateUnreadableError
 from gateway.kafka.worker import HangError, Worker
 
 _log = structlog.get_logger()
@@ -24,9 +24,11 @@ PAUSE: Final = 1.0
 class Restoring:
     """Used from one event loop. Each restore runs in a thread of its own, which holds up no exit."""
 
-    def __init__(self, config: DetectConfig, make_bank: MakeBank) -> None:
+    def __init__(self, config: DetectConfig, make_bank: MakeBank, producer: str) -> None:
+        """`producer` is the transactional id of this process; empty: it has none."""
         self._config = config
         self._make_bank = make_bank
+        self._producer = producer
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[int, tuple[asyncio.Task[Share], threading.Event]] = {}
 
@@ -70,5 +72,5 @@ class Restoring:
     def _read(self, partition: int, given_up: threading.Event) -> Share:
         """In the worker thread."""
         config = self._config
-        found = read_state(config.kafka, config.group, partition, given_up)
+        found = StateReader(config.kafka, config.group, partition, self._producer, given_up).read()
         return Share(config.kafka, partition, self._make_bank(), found, config.start)

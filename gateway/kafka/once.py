@@ -19,7 +19,7 @@ from gateway.kafka.transactions import Offsets, Transactions
 class ExactlyOnceOutlet:
     """An Outlet (see there). A write() is one transaction: of its records and its offsets Kafka has all or nothing.
 
-    Each transaction puts a token of its own beside the offsets. If it is not known whether one was committed, the producer
+    Each transaction puts a token of its own beside the offsets, which names the producer too (see state.py). If it is not known whether one was committed, the producer
     is made anew, which ends it for good, and the token says whether it counts. That holds also where the offsets
     themselves did not move. If other members have taken over all of its partitions, nobody can say, and nobody asks: what is
     lost with the group is never written again.
@@ -34,6 +34,7 @@ class ExactlyOnceOutlet:
         self._config = config
         self._group = group
         self._transactions = Transactions(config, group, transactional_id)
+        self.name = transactional_id
         self._run = secrets.token_hex(6)
         self._count = 0
         self._open: Sequence[int] = ()
@@ -73,7 +74,7 @@ class ExactlyOnceOutlet:
 
     @property
     def _token(self) -> str:
-        return f"{self._run}-{self._count}"
+        return f"{self.name} {self._run}-{self._count}"
 
     def _place(self, partition: int, offset: int) -> TopicPartition:
         return TopicPartition(self._config.readings_topic, partition, offset, self._token)

@@ -44,8 +44,14 @@ class Outlet(Protocol):
     """Used from one event loop; calls must not overlap, but for close().
 
     Attributes:
+        name: the transactional id; empty if there are no transactions.
         link: what is known of the way to Kafka.
     """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+        ...
 
     @property
     def link(self) -> Link:

@@ -34,6 +34,7 @@ class AtLeastOnceOutlet:
         Raises:
             ConfigError: the client refuses a property in `config.options`.
         """
+        self.name = ""
         self._config = config
         self._group = group
         self._commit = commit

@@ -9,13 +9,11 @@ import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
+    Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from gateway.config import DetectKafka
 from gateway.kafka.client import explain_reading, properties
@@ -28,6 +26,9 @@ ANSWER_TIMEOUT: Final = 10.0
 STALL: Final = 30.0
 """Seconds without any record after which reading is given up: longer than Kafka takes to end the transaction of a process
 that died in the midst of it (12 s, and until it looks, every ten)."""
+
+IMPATIENCE: Final = 1.0
+"""Seconds after which a transaction that is in the way is taken for one that nobody will end."""
 
 SAY_EVERY: Final = 5.0
 LOT: Final = 5_000
@@ -52,87 +53,132 @@ class Found(NamedTuple):
     high: int
 
 
-def read_state(config: DetectKafka, group: str, partition: int, given_up: threading.Event) -> Found:
-    """Read it to its end. Blocks; `given_up` ends it early, with whatever there is.
+class StateReader:
+    """Reads it to its end. Used from one thread, and once."""
 
-    The order matters. First the position of the group, once it is stable: from then on only who owns the partition now can move it.
-    Then the end of the state, transactions still open included, and all up to that end: so every row that was written together
-    with that position, or before, is there.
+    def __init__(
+        self, config: DetectKafka, group: str, partition: int, producer: str, given_up: threading.Event
+    ) -> None:
+        """`producer` is the transactional id of this process, if it has one; `given_up` ends read() early."""
+        self._config = config
+        self._group = group
+        self._readings = TopicPartition(config.readings_topic, partition)
+        self._state = TopicPartition(config.state_topic, partition, OFFSET_BEGINNING)
+        self._producer = producer
+        self._given_up = given_up
 
-    Raises:
-        StateUnreadableError: see there.
-    """
-    consumer = Consumer(
-        {
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.queue.backoff.ms": 5,
-            "group.id": group,
-            "isolation.level": "read_committed",
-            "log_level": 0,
-            **properties(config, group),
-        }
-    )
-    try:
-        readings = TopicPartition(config.readings_topic, partition)
-        committed = _committed(consumer, readings)
-        low, high = consumer.get_watermark_offsets(readings, ANSWER_TIMEOUT)
-        end = _end(config, group, TopicPartition(config.state_topic, partition))
-        rows = _read(consumer, config.state_topic, partition, end, given_up)
-    except KafkaException as error:
-        raise StateUnreadableError(explain_reading(error.args[0])) from None
-    except TimeoutError:
-        raise StateUnreadableError(f"no answer in {ANSWER_TIMEOUT:.0f} s") from None
-    finally:
-        with suppress(KafkaException):
+    def read(self) -> Found:
+        """What there is. Blocks.
+
+        The order matters. First the position of the group, once it is stable: from then on only who owns the partition now can
+        move it. Then the end of the state, transactions still open included, and all up to that end: so every row that was
+        written together with that position, or before, is there.
+
+        Raises:
+            StateUnreadableError: see there.
+        """
+        consumer = self._consumer("read_committed")
+        try:
+            committed = self._stable(consumer)
+            low, high = consumer.get_watermark_offsets(self._readings, ANSWER_TIMEOUT)
+            rows = self._rows(consumer, self._end())
+        except KafkaException as error:
+            raise StateUnreadableError(explain_reading(error.args[0])) from None
+        except TimeoutError:
+            raise StateUnreadableError(f"no answer in {ANSWER_TIMEOUT:.0f} s") from None
+        finally:
+            with suppress(KafkaException):
+                consumer.close()
+        return Found(rows, committed, low, high)
+
+    def _consumer(self, isolation: str) -> Consumer:
+        return Consumer(
+            {
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "fetch.queue.backoff.ms": 5,
+                "group.id": self._group,
+                "log_level": 0,
+                **properties(self._config, self._group),
+                "isolation.level": isolation,
+            }
+        )
+
+    def _stable(self, consumer: Consumer) -> int | None:
+        """The position of the group, once no transaction is about to move it."""
+        try:
+            found = _committed(consumer, self._readings, IMPATIENCE)
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+            self._end_predecessor()
+            found = _committed(consumer, self._readings, ANSWER_TIMEOUT)
+        return found.offset if found.offset >= 0 else None
+
+    def _end_predecessor(self) -> None:
+        """End the transaction in which whoever had the partition before died, or was frozen.
+
+        Otherwise Kafka does it after 12 to 22 seconds. Nobody who is alive and knows that the partition is ours has one open
+        that concerns it. Its producer is named beside the position.
+        """
+        consumer = self._consumer("read_uncommitted")  # does not wait for that transaction
+        try:
+            text = _committed(consumer, self._readings, ANSWER_TIMEOUT).metadata or ""
+        finally:
             consumer.close()
-    return Found(rows, committed, low, high)
+        producer = text.partition(" ")[0]
+        if producer in {"", self._producer}:
+            return
+        settings = {"transactional.id": producer, "log_level": 0, **properties(self._config, self._group)}
+        Producer(settings).init_transactions(ANSWER_TIMEOUT)
+        _log.info("ended the transaction of who had the partition before", partition=self._readings.partition)
+
+    def _end(self) -> int:
+        """Where the state ends, behind transactions that are not decided yet too."""
+        consumer = self._consumer("read_uncommitted")
+        try:
+            return consumer.get_watermark_offsets(self._state, ANSWER_TIMEOUT)[1]
+        finally:
+            consumer.close()
+
+    def _rows(self, consumer: Consumer, end: int) -> dict[bytes, bytes]:
+        rows: dict[bytes, bytes] = {}
+        consumer.assign([self._state])
+        reached = 0
+        said = heard = time.monotonic()
+        impatient = True
+        while reached < end and not self._given_up.is_set():
+            messages = consumer.consume(LOT, 0.1)
+            now = time.monotonic()
+            for message in messages:
+                offset = message.offset() or 0
+                if (error := message.error()) is None:
+                    key, value = message.key() or b"", message.value()
+                    if value:
+                        rows[key] = value
+                    else:
+                        rows.pop(key, None)
+                    reached, heard = offset + 1, now
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client gives it no public name
+                    reached = max(reached, offset)
+                elif not error.retriable():
+                    raise KafkaException(error)
+            if impatient and now - heard > 2 * IMPATIENCE:
+                impatient = False
+                self._end_predecessor()
+            if now - heard > STALL:
+                raise StateUnreadableError(f"no record came for {STALL:.0f} s")
+            if now - said > SAY_EVERY:
+                said = now
+                _log.info(
+                    "reading state", partition=self._state.partition, reached=reached, of=end, rows=len(rows)
+                )
+        return rows
 
 
-def _committed(consumer: Consumer, place: TopicPartition) -> int | None:
-    [found] = consumer.committed([place], ANSWER_TIMEOUT)
+def _committed(consumer: Consumer, place: TopicPartition, within: float) -> TopicPartition:
+    [found] = consumer.committed([place], within)
     if found.error is not None:
         raise KafkaException(found.error)
-    return found.offset if found.offset >= 0 else None
-
-
-def _end(config: DetectKafka, group: str, place: TopicPartition) -> int:
-    """Where the partition ends, behind transactions that are not decided yet too."""
-    admin = AdminClient({**properties(config, group), "log_level": 0})
-    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    asked = admin.list_offsets({place: newest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-    return int(asked[place].result(ANSWER_TIMEOUT).offset)
-
-
-def _read(
-    consumer: Consumer, topic: str, partition: int, end: int, given_up: threading.Event
-) -> dict[bytes, bytes]:
-    rows: dict[bytes, bytes] = {}
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-    reached = 0
-    began = said = heard = time.monotonic()
-    while reached < end and not given_up.is_set():
-        messages = consumer.consume(LOT, 0.1)
-        now = time.monotonic()
-        for message in messages:
-            offset = message.offset() or 0
-            if (error := message.error()) is None:
-                key, value = message.key() or b"", message.value()
-                if value:
-                    rows[key] = value
-                else:
-                    rows.pop(key, None)
-                reached = offset + 1
-                heard = now
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client gives it no public name
-                reached = max(reached, offset)
-            elif not error.retriable():
-                raise KafkaException(error)
-        if now - heard > STALL:
-            raise StateUnreadableError(f"no record came for {STALL:.0f} s")
-        if now - said > SAY_EVERY:
-            said = now
-            _log.info("reading state", partition=partition, reached=reached, of=end, rows=len(rows))
-    _log.debug("state read", partition=partition, rows=len(rows), seconds=round(time.monotonic() - began, 2))
-    return rows
+    return found

@@ -132,7 +132,7 @@ class CountingBank:
             if command.id in said and command.id not in row.acked:
                 row.acked.append(command.id)
                 self._changed[name] = None
-                return [Said(-1, None, self._anomaly(row, f"{command.verb}-{command.id}", row.count, 0.0, 0))]
+                return [Said(-1, None, self._acknowledged(row, command))]
         return []
 
     def changed(self) -> Sequence[tuple[bytes, bytes]]:
@@ -156,6 +156,11 @@ class CountingBank:
 
     def _pack(self, name: bytes) -> tuple[bytes, bytes]:
         return name, msgspec.msgpack.encode(self._rows[name])
+
+    def _acknowledged(self, row: Row, command: Command) -> Anomaly:
+        return msgspec.structs.replace(
+            self._anomaly(row, command.verb, row.count, 0.0, 0), id=f"{command.verb}-{command.id}"
+        )
 
     def _anomaly(self, row: Row, rule: str, count: int, value: Value, seq: int) -> Anomaly:
         return Anomaly(
