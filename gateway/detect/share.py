@@ -140,13 +140,12 @@ class Share:
         self._marked = mark
         if self.next > begin:
             _log.warning(
-                "readings are gone that were to be read again"
-                if self.live
-                else "readings are gone for replay",
+                "readings are gone that were to be read",
                 partition=partition,
                 from_offset=begin,
                 to_offset=self.next,
-                remedy="keep the readings topic for longer than gateway-detect may be away (retention.ms, retention.bytes)",
+                not_judged=max(0, self.next - max(begin, found.committed or 0)),
+                remedy="keep readings for longer than gateway-detect may be away (retention.ms, retention.bytes)",
             )
         if mark != self.next:
             self._mark()
