@@ -98,6 +98,7 @@ class StateReader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 5,
+                "fetch.wait.max.ms": 20,  # the end of a partition is told by a fetch that brings nothing
                 "group.id": self._group,
                 "log_level": 0,
                 **properties(self._config, self._group),

@@ -122,6 +122,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 5,
+                "fetch.wait.max.ms": 20,  # while a broker waits for records, it answers nothing else
                 "log_level": 0,
             }
         )
