@@ -15,7 +15,7 @@ import structlog
 
 from gateway import lifecycle, log
 from gateway.config import ConfigError
-from gateway.detect.bank import Bank, Key
+from gateway.detect.bank import Bank, Said
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.consumer import ReadingsConsumer
@@ -81,8 +81,8 @@ class Detect:
         while not stop.is_set():
             arrivals = await self._consumer.poll()
             said = self._bank.judge(arrivals)
-            for _, anomaly in said:
-                _say(anomaly)
+            for one in said:
+                _say(one.anomaly)
             if await self._deliver(said, stop):
                 self._consumer.done()
             await self._sink.idle()
@@ -100,10 +100,10 @@ class Detect:
             else:
                 return
 
-    async def _deliver(self, said: Sequence[tuple[Key, Anomaly]], stop: asyncio.Event) -> bool:
+    async def _deliver(self, said: Sequence[Said], stop: asyncio.Event) -> bool:
         """Write anomalies, however long it takes; whether all are settled (not, if a stop came first)."""
         topic = self._config.kafka.anomalies_topic
-        records = [Record(topic, key, encode_anomaly(anomaly)) for key, anomaly in said]
+        records = [Record(topic, one.key, encode_anomaly(one.anomaly)) for one in said]
         for first in range(0, len(records), MAX_RECORDS):
             if not await self._send(records[first : first + MAX_RECORDS], stop):
                 return False
@@ -146,7 +146,10 @@ class Detect:
 
 
 def _say(anomaly: Anomaly) -> None:
-    say = _log.info if anomaly.event == "cleared" else _log.warning
+    """To the log; of a storm only that it is one, and not what it is made of."""
+    if anomaly.storm and anomaly.storm != anomaly.id:
+        return
+    say = _log.warning if anomaly.event in {"raised", "updated"} else _log.info
     say(
         "anomaly",
         state=anomaly.event,

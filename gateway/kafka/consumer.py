@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from gateway.config import ConfigError, Kafka
 from gateway.kafka.client import explain, properties
-from gateway.wire import Reading, WireError, decode_reading
+from gateway.wire import Arrival, WireError, decode_reading
 
 _log = structlog.get_logger()
 
@@ -27,9 +27,6 @@ COMMIT_EVERY: Final = 1.0
 
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two complaints of one kind."""
-
-Arrival = tuple[bytes | None, Reading]
-"""A reading with the key of its record."""
 
 
 class ReadingsConsumer:
@@ -127,7 +124,7 @@ class ReadingsConsumer:
         problem = f"larger than {RECORD_LIMIT} bytes"
         if len(value) + len(key or b"") <= RECORD_LIMIT:
             try:
-                return key, decode_reading(value)
+                return Arrival(message.offset() or 0, key, decode_reading(value))
             except WireError as error:
                 problem = str(error)
         self.unreadable += 1
