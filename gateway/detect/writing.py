@@ -29,6 +29,7 @@ class Writer:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self._fresh = rows.table.fresh()
         self._layout = fingerprint(rows.table.dtype)
         self._gateway_layout = fingerprint(rows.heard.columns.dtype)
         self._changed: dict[int, None] = {}
@@ -93,7 +94,7 @@ class Writer:
             self.storms.load(state.gateway, state.storm)
             self.reflected[state.gateway] = state.offset
             return None
-        row = row_of(state.row, state.layout, self._rows.table.fresh())
+        row = row_of(state.row, state.layout, self._fresh)
         for (part, field), spool in zip(SPOOLED, state.spools, strict=False):
             row[part][field] = self._rows.spools.number(spool)
         known = self._rows.index.get((state.sensor.key, state.sensor.device, state.sensor.sensor))
