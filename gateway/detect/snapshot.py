@@ -53,12 +53,14 @@ class GatewayState(msgspec.Struct, array_like=True):
     """One gateway, as of the record `offset` of the readings topic.
 
     Attributes:
+        storm, gaps: what it raised of late, and when nothing of it was heard.
         layout, row: see SensorState.
     """
 
     gateway: str
     offset: int
     storm: Storm
+    gaps: list[tuple[int, int]]
     layout: int
     row: bytes
 

@@ -90,7 +90,7 @@ class Writer:
         state = decode(key, value)
         if isinstance(state, GatewayState):
             columns = self._rows.heard.columns
-            self._rows.heard.load(state.gateway, row_of(state.row, state.layout, columns.fresh()))
+            self._rows.heard.load(state.gateway, row_of(state.row, state.layout, columns.fresh()), state.gaps)
             self.storms.load(state.gateway, state.storm)
             self.reflected[state.gateway] = state.offset
             return None
@@ -120,6 +120,7 @@ class Writer:
         return written
 
     def _gateway(self, name: str) -> Written:
-        saved = self._rows.heard.save(name)[0].tobytes()
-        state = GatewayState(name, self._offset, self.storms.save(name), self._gateway_layout, saved)
+        saved, gaps = self._rows.heard.save(name)
+        storm = self.storms.save(name)
+        state = GatewayState(name, self._offset, storm, gaps, self._gateway_layout, saved.tobytes())
         return gateway_key(name), encode(state)
