@@ -17,7 +17,7 @@ NOON = 1_767_355_200 * SECOND
 CONFIG = DetectConfig(
     rules=(Rules(sensor="*", limits=Limits(low=-3.0, high=3.0), spike=Spike(warm_up=10), silence=False),)
 )
-COUNT = 240
+COUNT = 120
 
 
 def readings(seed: int) -> list[Arrival]:
@@ -44,7 +44,7 @@ def bank() -> Bank:
 
 
 @given(seed=st.integers(0, 1000), steps=STEPS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_a_crash_at_any_point_changes_nothing_that_is_said(seed: int, steps: list[Step]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(share_module, "MOST_ROWS", 2)
