@@ -8,10 +8,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench faults fuzz clean servers
+.PHONY: help demo test check bench faults faults-detect fuzz clean servers
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: .venv/gateway ## watch sensor readings go into Kafka and anomalies come out; needs no Java, touches nothing else
 	.venv/bin/gatewayctl demo
@@ -45,6 +45,9 @@ fuzz: .venv/dev ## try framings, checksums and decoders on EXAMPLES=10000 a test
 	FUZZ_EXAMPLES=$(EXAMPLES) .venv/bin/python -Im pytest --timeout=0 --hypothesis-show-statistics \
 		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_decoder_any_input.py \
 		tests/unit/test_decoder_any_settings.py
+
+faults-detect: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1 against three processes of gateway-detect; compare
+	.venv/bin/python tests/faults/detect_laboratory.py --rounds $(ROUNDS) --seed $(SEED) --faults "$(FAULTS)"
 
 clean: ## remove everything that these targets have made, the Kafka jars included
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

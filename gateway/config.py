@@ -78,6 +78,21 @@ class GatewayKafka(Kafka, frozen=True, forbid_unknown_fields=True):
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
 
 
+class DetectKafka(Kafka, frozen=True, forbid_unknown_fields=True):
+    """`[kafka]` of gateway-detect.
+
+    Attributes:
+        state_topic: where it keeps what it learnt of each sensor: compacted, with as many partitions as the readings.
+        commands_topic: what people say about anomalies; every process reads all of it.
+        delivery: `exactly-once` writes anomalies, state and the position in one transaction; `at-least-once` needs no
+            transactions, and may repeat anomalies after a crash, under the same id.
+    """
+
+    state_topic: TopicName = "detect-state"
+    commands_topic: TopicName = "anomaly-commands"
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+
+
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[ingest]`: when a batch is full.
 
@@ -220,7 +235,7 @@ def check_topics(kafka: Kafka, path: Path) -> None:
     Raises:
         ConfigError: two of the topics are one. `path` is the file, for the message.
     """
-    keys = ("readings_topic", "dead_letters_topic", "anomalies_topic", "status_topic")
+    keys = [field.name for field in msgspec.structs.fields(kafka) if field.name.endswith("_topic")]
     seen: dict[str, str] = {}
     for key in keys:
         name = getattr(kafka, key)

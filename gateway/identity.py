@@ -13,11 +13,16 @@ BOARD_SERIAL: Final = Path("/proc/device-tree/serial-number")
 
 def state_dir(settings: Gateway) -> Path:
     """The folder for what must survive a restart; see config.Gateway.state_dir. It need not exist."""
-    if settings.state_dir:
-        return Path(settings.state_dir)
+    return state_folder(settings.state_dir, "gateway")
+
+
+def state_folder(configured: str, service: str) -> Path:
+    """The same for any service: as configured, else as systemd says, else in the home of the user."""
+    if configured:
+        return Path(configured)
     if from_systemd := os.environ.get("STATE_DIRECTORY"):
         return Path(from_systemd.split(":")[0])
-    return Path.home() / ".local" / "state" / "gateway"
+    return Path.home() / ".local" / "state" / service
 
 
 def gateway_id(settings: Gateway, board_serial: Path = BOARD_SERIAL) -> str:

@@ -3,15 +3,16 @@
 Consumers ignore keys they do not know; a change that they could not ignore raises `v`. Times are integers of
 nanoseconds since 1970 UTC. A key whose value is the default of its field is left out.
 
-| topic          | key                                                      | value         |
-|----------------|----------------------------------------------------------|---------------|
-| readings       | `gateway/device` (`device` if device names are global)   | Reading       |
-| anomalies      | the same as of its readings                              | Anomaly       |
-| dead-letters   | source                                                   | DeadLetter    |
-| gateway-status | gateway                                                  | GatewayStatus |
+| topic            | key                                                      | value         |
+|------------------|----------------------------------------------------------|---------------|
+| readings         | `gateway/device` (`device` if device names are global)   | Reading       |
+| anomalies        | the same as of its readings                              | Anomaly       |
+| anomaly-commands | id of the anomaly                                        | Command       |
+| dead-letters     | source                                                   | DeadLetter    |
+| gateway-status   | gateway                                                  | GatewayStatus |
 """
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -103,6 +104,9 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event of one anomaly: it is raised once, may be updated, and is cleared once, under the same id.
 
+    What people say of it (see Command) makes events too: `acknowledged`, `fault`, and `accepted` of one that was cleared
+    before; one that is open is cleared when it is accepted.
+
     Attributes:
         v: version of this contract; always there.
         id: names the anomaly: a hash of rule, gateway, device, sensor and the first reading that showed it.
@@ -119,11 +123,13 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
         spool, seq: identity of that reading.
         unit: of value, low and high.
         flags: of that reading.
+        first_spool, first_seq: identity of the first reading that showed it.
+        storm: id of the storm of anomalies of its gateway in which it was raised, if any.
     """
 
     v: int
     id: str
-    event: Literal["raised", "updated", "cleared"]
+    event: Literal["raised", "updated", "acknowledged", "accepted", "fault", "cleared"]
     rule: str
     grade: Literal["alarm", "advisory"]
     gateway: str
@@ -140,6 +146,9 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     score: float = 0.0
     unit: str = ""
     flags: tuple[str, ...] = ()
+    first_spool: str = ""
+    first_seq: Sequence = 0
+    storm: str = ""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -170,12 +179,45 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     clock_unset: bool = False
 
 
-T = TypeVar("T", Reading, Identity, Anomaly, DeadLetter, GatewayStatus)
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person says about an anomaly.
+
+    Attributes:
+        v: version of this contract; always there.
+        id: of the anomaly.
+        verb: `ack`: seen; `accept`: this is the new normal; `fault`: a real fault, forget what it taught.
+        by: who says so.
+        time: when, in nanoseconds since 1970 UTC.
+    """
+
+    v: int
+    id: str
+    verb: Literal["ack", "accept", "fault"]
+    by: str
+    time: Nanoseconds
+
+
+class Arrival(NamedTuple):
+    """A record of the readings topic, decoded.
+
+    Attributes:
+        offset: in its partition.
+        key: names the device, and goes on to its anomalies.
+        reading: its value.
+    """
+
+    offset: int
+    key: bytes | None
+    reading: Reading
+
+
+T = TypeVar("T", Reading, Identity, Anomaly, Command, DeadLetter, GatewayStatus)
 
 _ENCODER = msgspec.json.Encoder()
 _READING = msgspec.json.Decoder(Reading)
 _IDENTITY = msgspec.json.Decoder(Identity)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
+_COMMAND = msgspec.json.Decoder(Command)
 _DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
 _GATEWAY_STATUS = msgspec.json.Decoder(GatewayStatus)
 _FLAGS = [
@@ -206,6 +248,11 @@ def encode_reading(reading: devices.reading.Reading, gateway: str, spool: str, s
 def encode_anomaly(anomaly: Anomaly) -> bytes:
     """The value of a record of the anomalies topic."""
     return _ENCODER.encode(anomaly)
+
+
+def encode_command(command: Command) -> bytes:
+    """The value of a record of the anomaly-commands topic."""
+    return _ENCODER.encode(command)
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
@@ -243,6 +290,15 @@ def decode_anomaly(data: bytes) -> Anomaly:
         WireError: as decode_reading.
     """
     return _decode(_ANOMALY, data)
+
+
+def decode_command(data: bytes) -> Command:
+    """The command in a record of the anomaly-commands topic.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    return _decode(_COMMAND, data)
 
 
 def decode_dead_letter(data: bytes) -> DeadLetter:

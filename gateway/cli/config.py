@@ -60,8 +60,9 @@ def _advise(config: GatewayConfig) -> None:
 
 def _check_detect(path: Path) -> str:
     config = load_detect(path)
-    _check_client(config.kafka, path, IdempotentSink)
-    return f"{len(config.limits)} rule(s) of limits"
+    exactly_once = config.kafka.delivery == "exactly-once"
+    _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)
+    return f"{len(config.rules)} table(s) of rules"
 
 
 def _check_client(kafka: Kafka, path: Path, sink: Callable[[Kafka, str], object]) -> None:

@@ -5,23 +5,27 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from gateway import lifecycle, log
 from gateway.config import ConfigError
-from gateway.detect.bank import Bank, Key
+from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, load_detect
-from gateway.kafka.client import KafkaUnavailableError, Record
+from gateway.detect.detect import Detect
+from gateway.detect.place import Place
+from gateway.detect.share import MakeBank
+from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
-from gateway.kafka.idempotent import IdempotentSink
-from gateway.kafka.sink import MAX_RECORDS
-from gateway.wire import Anomaly, encode_anomaly
+from gateway.kafka.once import ExactlyOnceOutlet
+from gateway.kafka.outlet import Outlet
+from gateway.kafka.repeating import AtLeastOnceOutlet
+from gateway.kafka.state_topic import StateTopicError
 
 _log = structlog.get_logger()
 
@@ -31,144 +35,85 @@ DETECT_DEADLINE: Final = 90.0
 """Seconds within which an attempt must end, successful or not, or the watchdog lets systemd restart the service.
 The longest one asks Kafka three questions of ten seconds."""
 
-STOP_DEADLINE: Final = 5.0
-"""Seconds that a stop waits for Kafka to take the anomalies of the last poll."""
+STOP_DEADLINE: Final = 8.0
+SNAPSHOT_DEADLINE: Final = 25.0
+"""Seconds that a stop waits for Kafka to take the anomalies of the last poll; and more, if it answers, for the last snapshot."""
 
 SUMMARY_EVERY: Final = 60.0
-PAUSE: Final = 2.0
-"""Seconds between two summaries in the log, and between two attempts at a Kafka that is away."""
+"""Seconds between two summaries in the log."""
 
 
-class Detect:
-    """All parts of one gateway-detect. Made inside the event loop that runs it."""
+async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) -> None:
+    """Detect until `stop` is set; then write what was polled and a snapshot, leave the group, and end.
 
-    def __init__(self, config: DetectConfig) -> None:
-        """Connects to nothing yet.
+    READY waits for no Kafka.
 
-        Raises:
-            ConfigError: the Kafka client refuses its options.
-        """
-        self._config = config
-        self._bank = Bank(config)
-        self._sink = IdempotentSink(config.kafka, config.group)
-        self._consumer = ReadingsConsumer(config.kafka, config.group, config.start)
-        self._watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
-        self._attempt_done = self._watchdog.worker("detect", DETECT_DEADLINE).done
-        self._refused = 0
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Detect until `stop` is set; then finish what was polled, tell Kafka the position, and end.
-
-        READY waits for no Kafka.
-        """
+    Raises:
+        ConfigError: the Kafka client refuses its options, or the state folder cannot be used.
+        StateTopicError: see there.
+    """
+    watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
+    attempt_done = watchdog.worker("detect", DETECT_DEADLINE).done
+    with contextlib.ExitStack() as stack:
+        consumer = ReadingsConsumer(config.kafka, config.group)
+        outlet = _outlet(config, consumer, stack)
+        detect = Detect(config, make_bank, consumer, outlet, attempt_done)
         lifecycle.notify(READY="1", STATUS="started")
-        _log.info("started", version=version("iot-edge-gateway"), group=self._config.group)
-        async with asyncio.TaskGroup() as tasks:
-            helpers = [tasks.create_task(self._watchdog.run()), tasks.create_task(self._summaries())]
-            detect = tasks.create_task(self._detect(stop))
-            await stop.wait()
-            lifecycle.notify(STOPPING="1", STATUS="stopping")
-            await asyncio.wait([detect], timeout=STOP_DEADLINE)
-            await self._sink.close()  # ends a delivery that Kafka does not answer
-            await asyncio.wait([detect])
-            await self._consumer.close()
-            for helper in helpers:
-                helper.cancel()
-        _log.info("stopped", **self._totals())
-
-    async def _detect(self, stop: asyncio.Event) -> None:
-        await self._prepare(stop)
-        while not stop.is_set():
-            arrivals = await self._consumer.poll()
-            said = self._bank.judge(arrivals)
-            for _, anomaly in said:
-                _say(anomaly)
-            if await self._deliver(said, stop):
-                self._consumer.done()
-            await self._sink.idle()
-            self._attempt_done()
-
-    async def _prepare(self, stop: asyncio.Event) -> None:
-        """Make the topics where that is allowed; waits for Kafka as long as it takes."""
-        topics = [self._config.kafka.readings_topic, self._config.kafka.anomalies_topic]
-        while not stop.is_set():
-            try:
-                await self._sink.resume(topics, self._attempt_done)
-            except KafkaUnavailableError:
-                self._attempt_done()
-                await _pause(stop)
-            else:
-                return
-
-    async def _deliver(self, said: Sequence[tuple[Key, Anomaly]], stop: asyncio.Event) -> bool:
-        """Write anomalies, however long it takes; whether all are settled (not, if a stop came first)."""
-        topic = self._config.kafka.anomalies_topic
-        records = [Record(topic, key, encode_anomaly(anomaly)) for key, anomaly in said]
-        for first in range(0, len(records), MAX_RECORDS):
-            if not await self._send(records[first : first + MAX_RECORDS], stop):
-                return False
-        return True
-
-    async def _send(self, records: list[Record], stop: asyncio.Event) -> bool:
-        while records:
-            sent = await self._sink.send(records, None, self._attempt_done)
-            for _, reason in sent.refused:
-                self._refused += 1
-                _log.error("anomaly refused by kafka", reason=reason)
-            records = sent.pending
-            if records:
-                if stop.is_set():
-                    return False
-                await _pause(stop)
-        return True
-
-    async def _summaries(self) -> None:
-        before, then = self._totals(), time.monotonic()
-        while True:
-            await asyncio.sleep(SUMMARY_EVERY)
-            now, totals = time.monotonic(), self._totals()
-            rate = round((totals["judged"] - before["judged"]) / (now - then), 1)
-            _log.info("detecting", per_second=rate, **totals)
-            lifecycle.notify(
-                STATUS=f"{rate} readings/s, {totals['sensors']} sensors, {totals['open']} anomalies open"
-            )
-            before, then = totals, now
-
-    def _totals(self) -> dict[str, int]:
-        counts: dict[str, int] = msgspec.structs.asdict(self._bank.counts)
-        return {
-            **counts,
-            "unreadable": self._consumer.unreadable,
-            "refused": self._refused,
-            "sensors": self._bank.sensors,
-            "open": self._bank.open,
-        }
+        _log.info("started", version=version("iot-edge-gateway"), group=config.group)
+        helpers = [asyncio.create_task(watchdog.run()), asyncio.create_task(_summaries(detect.totals))]
+        work = asyncio.create_task(detect.run(stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        lifecycle.notify(STOPPING="1", STATUS="stopping")
+        await asyncio.wait([work], timeout=STOP_DEADLINE)
+        if outlet.link.reachable:
+            await asyncio.wait([work], timeout=SNAPSHOT_DEADLINE)
+        detect.hurry()
+        await outlet.close()  # ends a write that Kafka does not answer
+        await asyncio.wait([work])
+        await consumer.close()
+        for helper in (*helpers, stopping):
+            helper.cancel()
+        _log.info("stopped", **detect.totals())
+        work.result()
 
 
-def _say(anomaly: Anomaly) -> None:
-    say = _log.info if anomaly.event == "cleared" else _log.warning
-    say(
-        "anomaly",
-        state=anomaly.event,
-        gateway=anomaly.gateway,
-        device=anomaly.device,
-        sensor=anomaly.sensor,
-        rule=anomaly.rule,
-        grade=anomaly.grade,
-        sentence=anomaly.sentence,
-        id=anomaly.id,
-    )
+def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.ExitStack) -> Outlet:
+    if config.kafka.delivery == "at-least-once":
+        return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
+    place = Place(state_folder(config.state_dir, "gateway-detect"), config.group)
+    stack.callback(place.leave)
+    return ExactlyOnceOutlet(config.kafka, config.group, place.name)
 
 
-async def _pause(stop: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PAUSE):
-            await stop.wait()
+async def _summaries(count: Callable[[], dict[str, int]]) -> None:
+    before, then = count(), time.monotonic()
+    while True:
+        await asyncio.sleep(SUMMARY_EVERY)
+        now, totals = time.monotonic(), count()
+        rate = round((totals.get("judged", 0) - before.get("judged", 0)) / (now - then), 1)
+        _log.info("detecting", per_second=rate, **totals)
+        lifecycle.notify(
+            STATUS=f"{rate} readings/s, {totals['sensors']} sensors in {totals['partitions']} partitions, "
+            f"{totals['open']} anomalies open"
+        )
+        before, then = totals, now
 
 
-async def _serve(config: DetectConfig) -> None:
+async def _serve(config: DetectConfig, make_bank: MakeBank) -> None:
     async with lifecycle.stop_on_signals() as stop:
-        await Detect(config).run(stop)
+        await serve(config, make_bank, stop)
+
+
+def run(config: DetectConfig, make_bank: MakeBank) -> int:
+    """All of it, until a signal. Returns 0 after an ordered stop, 2 if the configuration or its topics are refused."""
+    try:
+        log.configure(config.log, "gateway-detect")
+        asyncio.run(_serve(config, make_bank))
+    except (ConfigError, StateTopicError) as error:
+        sys.stderr.write(f"gateway-detect: {error}\n")
+        return 2
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,12 +132,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.check:
             sys.stdout.write(f"{options.config}: good\n")
             return 0
-        log.configure(config.log, "gateway-detect")
-        asyncio.run(_serve(config))
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
-    return 0
+    return run(config, partial(Bank, config))
 
 
 if __name__ == "__main__":

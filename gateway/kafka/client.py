@@ -1,8 +1,8 @@
 """What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -23,11 +23,32 @@ TOPIC_SETTINGS: Final = {"message.timestamp.type": "LogAppendTime"}
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record to be written: topic, key (None: any partition) and value."""
+    """One record to be written.
+
+    Attributes:
+        topic, key: where it goes; without a key to any partition.
+        value: empty: none at all, which takes what a compacted topic holds under this key away.
+        partition: where it goes, whatever its key; negative: by its key.
+    """
 
     topic: str
     key: bytes | None
     value: bytes
+    partition: int = -1
+
+
+class Topic(NamedTuple):
+    """A topic to be made where there is none.
+
+    Attributes:
+        name: of it.
+        partitions: how many; 0 leaves it to the broker.
+        settings: by Kafka's names.
+    """
+
+    name: str
+    partitions: int
+    settings: Mapping[str, str]
 
 
 class KafkaUnavailableError(Exception):
@@ -72,12 +93,29 @@ def explain(error: KafkaError) -> str:
     return f"{error.str()}; {remedy}" if remedy else str(error.str())
 
 
+def explain_reading(error: KafkaError) -> str:
+    """As explain(), for who reads."""
+    remedies = {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as this consumer group",
+    }
+    remedy = remedies.get(error.code())
+    return f"{error.str()}; {remedy}" if remedy else explain(error)
+
+
 def explain_exception(error: BaseException) -> str:
     """The same for what a call of the client raised."""
     return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
 
 
 def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
+    """Make the topics that do not exist, as the configuration wants them. See make_topics."""
+    make_topics(
+        config, client_id, [Topic(name, config.partitions, _settings(config, name)) for name in names]
+    )
+
+
+def make_topics(config: Kafka, client_id: str, topics: Sequence[Topic]) -> None:
     """Make the topics that do not exist. Blocks for up to three times ADMIN_TIMEOUT.
 
     What the cluster refuses (no permission, a policy) is logged with what to do, and left to its administrator.
@@ -89,9 +127,9 @@ def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
     try:
         known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
         missing = [
-            NewTopic(name, config.partitions or -1, config.replication or -1, config=_settings(config, name))
-            for name in names
-            if name not in known
+            NewTopic(one.name, one.partitions or -1, config.replication or -1, config=dict(one.settings))
+            for one in topics
+            if one.name not in known
         ]
         if missing:
             for name, future in admin.create_topics(missing, request_timeout=ADMIN_TIMEOUT).items():

@@ -4,74 +4,113 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from gateway.config import ConfigError, Kafka
-from gateway.kafka.client import explain, properties
-from gateway.wire import Reading, WireError, decode_reading
+from gateway.kafka.client import explain_reading, properties
+from gateway.wire import Arrival, WireError, decode_reading
 
 _log = structlog.get_logger()
 
-MAX_READINGS: Final = 5_000
+MAX_READINGS: Final = 10_000
 """Readings that one poll brings at most."""
 
 RECORD_LIMIT: Final = 32_768
 """Bytes of key and value of a record beyond which it is not looked at: more than a gateway ever sends."""
 
-COMMIT_EVERY: Final = 1.0
-"""Seconds between two commits: how much may come again after a crash."""
+SESSION: Final = 6.0
+"""Seconds after which Kafka gives the partitions of a member that died to others: the least that brokers allow."""
 
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two complaints of one kind."""
 
-Arrival = tuple[bytes | None, Reading]
-"""A reading with the key of its record."""
+
+class Polled(NamedTuple):
+    """What a poll brought of one partition.
+
+    Attributes:
+        partition: of the readings topic.
+        arrivals: in order; without what is no reading.
+        next_offset: behind the last record that was polled.
+    """
+
+    partition: int
+    arrivals: list[Arrival]
+    next_offset: int
+
+
+class Taken(NamedTuple):
+    """What a poll brought, in the order in which to deal with it.
+
+    Attributes:
+        lost: partitions that are another member's now; what was known of them no longer counts.
+        assigned: partitions that are ours from now on (be it again); nothing comes of one before begin().
+        polled: of partitions that were ours all the time.
+    """
+
+    lost: list[int]
+    assigned: list[int]
+    polled: list[Polled]
 
 
 class ReadingsConsumer:
-    """Polls in one worker thread of its own. Used from one event loop; calls must not overlap.
+    """A member of the group, which shares the partitions out among its members.
 
-    At least once: what was polled and not reported by `done` before a crash comes again, and up to COMMIT_EVERY more.
-    It waits for Kafka for as long as it takes, and leaves it to the sink to say that it is away.
+    Used from one event loop; calls must not overlap. It polls in one worker thread of its own.
+    Cooperative: partitions that stay are read on while others move. Nothing is lost or assigned but within a poll().
+    It waits for Kafka for as long as it takes, and leaves it to the outlet to say that it is away.
 
     Attributes:
         unreadable: records so far that are no readings; they were skipped.
+        group: the metadata of the group as of the last poll: what is committed with it counts only as long as no
+            partition has been given to another member since.
     """
 
-    def __init__(self, config: Kafka, group: str, start: Literal["earliest", "latest"]) -> None:
-        """`start` is where a group that Kafka does not know yet begins. Waits for no connection.
+    def __init__(self, config: Kafka, group: str) -> None:
+        """Waits for no connection.
 
         Raises:
             ConfigError: the client refuses a property in `config.options`.
         """
         self.unreadable = 0
+        self.group: Any = None
         self._bootstrap = config.bootstrap_servers
         self._topic = config.readings_topic
-        self._next_commit = 0.0
         self._complained: dict[str, float] = {}
-        self._polled: dict[int, int] = {}
-        self._done: dict[int, int] = {}
-        self._committed: dict[int, int] = {}
+        self._lost: list[int] = []
+        self._assigned: list[int] = []
+        self._beginning: dict[int, int] = {}
+        self._ours: set[int] = set()
+        self._live: set[int] = set()
+        self._held = False
+        self._kept: list[Polled] = []
         classic = config.options.get("group.protocol") != "consumer"
         self._settings: dict[str, Any] = {
             "group.id": group,
-            "auto.offset.reset": start,
+            "auto.offset.reset": "earliest",  # where to begin is said; this is for what retention removes before our eyes
             "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
             "fetch.queue.backoff.ms": 5,  # the default, a second, halves the rate whenever the queue was full
-            "queued.min.messages": 10_000,  # with the next, what a backlog takes of the memory: two polls ahead
+            "fetch.wait.max.ms": 100,  # a partition that begins waits for a fetch of the others
+            "queued.min.messages": 20_000,  # with the next, what a backlog takes of the memory: two polls ahead
             "queued.max.messages.kbytes": 16_384,
             "fetch.message.max.bytes": 131_072,  # of each partition at a time, before decompression
             "isolation.level": "read_committed",
-            # How long the partitions of a member that died stand still; the new protocol leaves that to the broker.
-            **({"session.timeout.ms": 10_000} if classic else {}),
             "topic.metadata.refresh.interval.ms": 10_000,  # a topic made after us is found this soon
+            # The newer protocol leaves both to the broker, and a dead member its partitions for 45 s.
+            **(
+                {"session.timeout.ms": round(1000 * SESSION), "heartbeat.interval.ms": 1500}
+                if classic
+                else {}
+            ),
             **properties(config, group),
-            "on_commit": self._on_commit,
-            "log_level": 0,  # the sink says it when Kafka is away
+            **({"partition.assignment.strategy": "cooperative-sticky"} if classic else {}),
+            "log_level": 0,  # the outlet says it when Kafka is away
         }
         try:
             self._consumer: Consumer | None = self._make()
@@ -79,19 +118,24 @@ class ReadingsConsumer:
             raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="consumer")
 
-    async def poll(self, within: float = 0.1) -> list[Arrival]:
-        """The next readings, in order per key; after `within` seconds as many as there are, be it none.
+    async def poll(self, within: float = 0.1) -> Taken:
+        """What is next; after `within` seconds as much as there is, be it nothing. Never raises for what Kafka does."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._poll, within, False)
 
-        Never raises for what Kafka does.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._poll, within)
+    async def keep(self) -> Taken:
+        """Stay a member, and take no readings: for while those that were taken cannot be dealt with."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._poll, 0.1, True)
 
-    def done(self) -> None:
-        """All that was polled so far is dealt with: it need not come again."""
-        self._done.update(self._polled)
+    def begin(self, partition: int, offset: int) -> None:
+        """Let the readings of an assigned partition come, from this offset on."""
+        self._beginning[partition] = offset
+
+    async def commit(self, offsets: Mapping[int, int]) -> str:
+        """Tell Kafka up to where all is dealt with. Returns why it did not take that; empty if it did."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, offsets)
 
     async def close(self, within: float = 5.0) -> None:
-        """Tell Kafka what is done and leave the group; gives up after `within` seconds. Called once, at the end."""
+        """Leave the group, so that others take over at once; gives up after `within` seconds. Called once, at the end."""
         self._thread.shutdown()
         # Without its coordinator the client takes 45 s to close: a daemon thread holds up no exit.
         closer = threading.Thread(target=self._close, name="consumer-close", daemon=True)
@@ -102,82 +146,114 @@ class ReadingsConsumer:
 
     def _make(self) -> Consumer:
         consumer = Consumer(self._settings)
-        consumer.subscribe([self._topic], on_revoke=self._on_revoke, on_lost=self._on_lost)
+        consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_lost, on_lost=self._on_lost
+        )
         return consumer
 
-    def _poll(self, within: float) -> list[Arrival]:
+    def _poll(self, within: float, hold: bool) -> Taken:  # noqa: FBT001 - of poll() and keep()
+        messages: list[Message] = []
         try:
             consumer = self._consumer = self._consumer or self._make()
+            self._hold(consumer, hold)
+            self._begin(consumer)
             messages = consumer.consume(MAX_READINGS, within)
-            for partition in consumer.position(consumer.assignment()):
-                if partition.offset >= 0:
-                    self._polled[partition.partition] = partition.offset
-            self._commit(consumer)
+            self.group = consumer.consumer_group_metadata()
         except KafkaException as error:
             self._give_up_consumer(error)
-            return []
-        return [arrival for message in messages if (arrival := self._read(message)) is not None]
+        lost, assigned, self._lost, self._assigned = self._lost, self._assigned, [], []
+        polled = self._kept + self._read(messages)
+        self._kept = polled if hold else []
+        return Taken(lost, assigned, [] if hold else polled)
 
-    def _read(self, message: Message) -> Arrival | None:
-        if (error := message.error()) is not None:
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client gives it no public name
-                self._complain("kafka cannot be read", problem=explain_reading(error))
-            return None
-        key, value = message.key(), message.value() or b""
-        problem = f"larger than {RECORD_LIMIT} bytes"
-        if len(value) + len(key or b"") <= RECORD_LIMIT:
+    def _read(self, messages: list[Message]) -> list[Polled]:
+        """Of the partitions that are live, also after this poll."""
+        arrivals: dict[int, list[Arrival]] = {partition: [] for partition in self._live}
+        ends: dict[int, int] = {}
+        for message in messages:
+            partition, offset = message.partition(), message.offset()
+            if message.error() is not None or offset is None or partition not in arrivals:
+                self._note(message)
+                continue
+            ends[partition] = offset + 1
+            key, value = message.key(), message.value() or b""
+            problem = f"larger than {RECORD_LIMIT} bytes"
+            if len(value) + len(key or b"") <= RECORD_LIMIT:
+                try:
+                    arrivals[partition].append(Arrival(offset, key, decode_reading(value)))
+                    continue
+                except WireError as error:
+                    problem = str(error)
+            self.unreadable += 1
+            place = {"partition": partition, "offset": offset}
+            self._complain("record is no reading", **place, problem=problem, so_far=self.unreadable)
+        return [Polled(partition, arrivals[partition], end) for partition, end in ends.items()]
+
+    def _note(self, message: Message) -> None:
+        if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - no public name
+            self._complain("kafka cannot be read", problem=explain_reading(error))
+
+    def _hold(self, consumer: Consumer, hold: bool) -> None:  # noqa: FBT001 - see _poll
+        if hold != self._held:
+            (consumer.pause if hold else consumer.resume)(self._places(self._live))
+            self._held = hold
+
+    def _begin(self, consumer: Consumer) -> None:
+        """Let those come that may; what the client is not ready for waits for the next poll."""
+        for partition, offset in list(self._beginning.items()) if not self._held else ():
             try:
-                return key, decode_reading(value)
-            except WireError as error:
-                problem = str(error)
-        self.unreadable += 1
-        place = {"partition": message.partition(), "offset": message.offset()}
-        self._complain("record is no reading", **place, problem=problem, so_far=self.unreadable)
-        return None
+                consumer.seek(TopicPartition(self._topic, partition, offset))
+            except KafkaException as error:
+                self._complain(
+                    "partition does not begin yet",
+                    partition=partition,
+                    problem=explain_reading(error.args[0]),
+                )
+                continue
+            consumer.resume(self._places([partition]))
+            del self._beginning[partition]
+            self._live.add(partition)
 
-    def _commit(self, consumer: Consumer) -> None:
-        """Tell Kafka what is done, without waiting, if it has not been told."""
-        now = time.monotonic()
-        if self._done.items() <= self._committed.items() or now < self._next_commit:
-            return
-        self._next_commit = now + COMMIT_EVERY
-        self._send_commit(consumer, self._done)
-
-    def _send_commit(self, consumer: Consumer, offsets: dict[int, int]) -> None:
-        partitions = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
-        consumer.commit(offsets=partitions, asynchronous=True)
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for partition in partitions:
-            problem = error or partition.error
-            if problem is None:
-                self._committed[partition.partition] = partition.offset
-            else:
-                self._complain("position not committed; will try again", problem=explain_reading(problem))
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions go to another member, or back at the end: it shall begin where we stopped."""
-        offsets = {p.partition: self._done[p.partition] for p in partitions if p.partition in self._done}
-        if offsets:
-            with contextlib.suppress(KafkaException):
-                self._send_commit(consumer, offsets)
-        self._forget(partitions)
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Nothing may come of them yet. The offset is of no account, and spares the client a question."""
+        numbers = [one.partition for one in partitions]
+        consumer.incremental_assign([TopicPartition(self._topic, number, 0) for number in numbers])
+        consumer.pause(self._places(numbers))
+        self._assigned += numbers
+        self._ours.update(numbers)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions are another member's already: a commit now could set it back."""
-        self._forget(partitions)
+        self._forget([one.partition for one in partitions])
 
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        for positions in (self._polled, self._done, self._committed):
-            for partition in partitions:
-                positions.pop(partition.partition, None)
+    def _forget(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._ours.discard(number)
+            self._live.discard(number)
+            self._beginning.pop(number, None)
+            if number in self._assigned:
+                self._assigned.remove(number)
+            self._lost.append(number)
+        self._kept = [one for one in self._kept if one.partition in self._live]
+
+    def _places(self, numbers: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, number) for number in numbers]
+
+    def _commit(self, offsets: Mapping[int, int]) -> str:
+        if self._consumer is None:
+            return "the consumer is being rebuilt"
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        try:
+            answers = self._consumer.commit(offsets=places, asynchronous=False) or []
+        except KafkaException as error:
+            return explain_reading(error.args[0])
+        return next((explain_reading(one.error) for one in answers if one.error is not None), "")
 
     def _give_up_consumer(self, error: KafkaException) -> None:
         """The next poll makes a new one."""
         self._complain("kafka consumer rebuilt", problem=explain_reading(error.args[0]))
         self._close()
-        for positions in (self._polled, self._done, self._committed):
-            positions.clear()
+        self._forget(list(self._ours))
+        self._held = False
         time.sleep(1)
 
     def _close(self) -> None:
@@ -191,13 +267,3 @@ class ReadingsConsumer:
         if now >= self._complained.get(event, 0.0):
             self._complained[event] = now + COMPLAIN_EVERY
             _log.warning(event, topic=self._topic, **fields)
-
-
-def explain_reading(error: KafkaError) -> str:
-    """As client.explain, for who reads."""
-    remedies = {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
-        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as this consumer group",
-    }
-    remedy = remedies.get(error.code())
-    return f"{error.str()}; {remedy}" if remedy else explain(error)

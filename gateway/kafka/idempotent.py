@@ -39,6 +39,14 @@ class IdempotentSink:
         attempt_done()
         return None
 
+    async def prepare(self, work: Callable[[], None]) -> None:
+        """Do what needs an answer of the cluster, in a thread of its own.
+
+        Raises:
+            KafkaUnavailableError: it gave none.
+        """
+        await self._producing.call(self._producing.prepare, work)
+
     async def send(
         self,
         records: Sequence[Record],

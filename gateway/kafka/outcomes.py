@@ -69,8 +69,13 @@ OUTCOMES: Final[dict[int, Outcome]] = {
     KafkaError.COORDINATOR_NOT_AVAILABLE: Outcome(Step.ABORT, "the coordinator is away"),
     KafkaError.NOT_COORDINATOR: Outcome(Step.ABORT, "the coordinator has moved"),
     KafkaError.UNSTABLE_OFFSET_COMMIT: Outcome(Step.ABORT, "a position is still being committed"),
-    KafkaError.ILLEGAL_GENERATION: Outcome(Step.ABORT, "somebody consumes with the group of our position"),
-    KafkaError.UNKNOWN_MEMBER_ID: Outcome(Step.ABORT, "somebody consumes with the group of our position"),
+    KafkaError.ILLEGAL_GENERATION: Outcome(Step.ABORT, "the group of our position has moved on without us"),
+    KafkaError.UNKNOWN_MEMBER_ID: Outcome(Step.ABORT, "the same"),
+    KafkaError.STALE_MEMBER_EPOCH: Outcome(Step.ABORT, "the same, by the newer protocol of groups"),
+    KafkaError.FENCED_MEMBER_EPOCH: Outcome(Step.ABORT, "the same"),
+    KafkaError.REBALANCE_IN_PROGRESS: Outcome(
+        Step.ABORT, "the group of our position is being shared out anew"
+    ),
     KafkaError.OFFSET_METADATA_TOO_LARGE: Outcome(Step.ABORT, "the broker allows less than 4 KB beside it"),
     # The producer is finished.
     KafkaError._FATAL: Outcome(Step.REBUILD, "the client gave up"),
@@ -111,6 +116,17 @@ UNWRITABLE: Final = frozenset(
     }
 )
 """Errors of a topic that its administrator has to cure. Readings wait for that; dead letters do not."""
+
+MOVED_ON: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+"""Answers of a Kafka that is well: the group has moved on, which comes with every change of its members."""
 
 UNREACHABLE: Final = frozenset(
     {

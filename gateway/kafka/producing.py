@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from gateway.kafka.client import (
     explain_exception,
     properties,
 )
+from gateway.kafka.handover import Handed, offer
 from gateway.kafka.outcomes import UNREACHABLE, UNWRITABLE, Step, step_of
 from gateway.kafka.sink import MAX_RECORDS, Link
 from gateway.kafka.worker import HangError, Worker
@@ -131,10 +133,17 @@ class Producing:
         Raises:
             KafkaUnavailableError: the cluster did not answer.
         """
-        if not self._config.create_topics:
-            return
+        if self._config.create_topics:
+            self.prepare(partial(ensure_topics, self._config, self._client_id, topics))
+
+    def prepare(self, work: Callable[[], None]) -> None:
+        """Do what needs an answer of the cluster, and note whether it gave one. In the worker thread.
+
+        Raises:
+            KafkaUnavailableError: it did not.
+        """
         try:
-            ensure_topics(self._config, self._client_id, topics)
+            work()
         except KafkaUnavailableError as error:
             self.note(reachable=False, trouble=str(error))
             raise
@@ -149,6 +158,7 @@ class Producing:
         """
         suspects: list[tuple[Record, str]] = []
         unwritten: set[Record] = set()
+        handed = Handed(records)
         trouble = ""
         steps: set[Step] = set()
         complete = False
@@ -167,11 +177,11 @@ class Producing:
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                judge(Record(message.topic() or "", message.key(), message.value() or b""), error)
+                judge(handed.of(message), error)
 
         try:
             for first in range(0, len(records), OFFER):
-                for record, error in _offer(self.producer, records[first : first + OFFER], report):
+                for record, error in offer(self.producer, records[first : first + OFFER], report):
                     judge(record, error)
             complete = await self._fetch_reports(attempt_done, within)
         except (KafkaException, SystemError, BufferError, HangError) as error:
@@ -275,24 +285,3 @@ class Producing:
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
             self._doubt = explain(error)
-
-
-def _offer(
-    producer: Producer, records: Sequence[Record], report: Callable[[KafkaError | None, Message], None]
-) -> list[tuple[Record, KafkaError]]:
-    """Hand all records to the client, topic by topic, in order; returns those that it would not even take.
-
-    It looks at their sizes first: what is larger than message.max.bytes never leaves.
-    """
-    by_topic: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        by_topic.setdefault(record.topic, []).append({"key": record.key, "value": record.value})
-    rejected = []
-    for topic, messages in by_topic.items():
-        if producer.produce_batch(topic, messages, on_delivery=report) < len(messages):
-            rejected += [
-                (Record(topic, message["key"], message["value"]), message["_error"])
-                for message in messages
-                if "_error" in message
-            ]
-    return rejected

@@ -16,8 +16,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from gateway.config import Kafka
-from gateway.kafka.client import cursor_group, properties
-from gateway.kafka.consumer import explain_reading
+from gateway.kafka.client import cursor_group, explain_reading, properties
 from gateway.position import Position, position_of
 
 ANSWER_TIMEOUT: Final = 10.0

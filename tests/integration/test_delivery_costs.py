@@ -22,7 +22,7 @@ from waiting import until, wait_until
 from witness import Witness
 
 from gateway import wire
-from gateway.kafka.transactional import TRANSACTION_TIMEOUT
+from gateway.kafka.transactions import TRANSACTION_TIMEOUT
 
 CLEANUP = 10.0
 """Seconds between two looks of a broker for transactions that have timed out, by default."""

@@ -10,7 +10,7 @@ from mock_kafka import ADD_OFFSETS, END_TXN, INIT_PRODUCER_ID, PRODUCE, MockKafk
 from waiting import wait_until
 
 from gateway.config import Kafka
-from gateway.kafka import transactional
+from gateway.kafka import transactions
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.idempotent import IdempotentSink
 from gateway.kafka.outcomes import OUTCOMES, Step, step_of
@@ -157,8 +157,8 @@ class Forgetful:
     def begin_transaction(self) -> None:
         pass
 
-    def produce_batch(self, topic: str, messages: list[object], on_delivery: object) -> int:
-        del topic, on_delivery
+    def produce_batch(self, topic: str, messages: list[object], partition: int, on_delivery: object) -> int:
+        del topic, partition, on_delivery
         return len(messages)
 
     def poll(self, timeout: float) -> int:
@@ -174,8 +174,8 @@ def test_a_producer_that_forgets_to_report_is_replaced(
     async def scenario() -> tuple[list[Sent], int]:
         sink = TransactionalSink(config(mock), "pi-7")
         await resume(sink)
-        sink._producing._producer = cast("Producer", Forgetful())
-        monkeypatch.setattr(transactional, "REPORT_DEADLINE", 0.1)
+        sink._transactions._producing._producer = cast("Producer", Forgetful())
+        monkeypatch.setattr(transactions, "REPORT_DEADLINE", 0.1)
         with pytest.raises(PositionUnknownError, match="did not report"):
             await sink.send(RECORDS, POSITION, quiet)
         monkeypatch.undo()

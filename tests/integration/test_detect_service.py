@@ -37,18 +37,21 @@ class Bench:
         self.config.write_text(
             f"""
             group = "{self.group}"
+            state_dir = "{folder / "state"}"
             [kafka]
             bootstrap_servers = "{server.bootstrap}"
             readings_topic = "{self.readings}"
             anomalies_topic = "{self.anomalies}"
+            state_topic = "{topic}-state"
+            commands_topic = "{topic}-commands"
             partitions = 2
             [kafka.options]
             {options}
             [log]
             format = "json"
-            [[limits]]
+            [[rules]]
             sensor = "temperature"
-            high = 80.0
+            limits = {{ high = 80.0 }}
             """
         )
         self._producer = Producer({"bootstrap.servers": server.bootstrap, "log_level": 0})

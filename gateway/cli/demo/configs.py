@@ -79,10 +79,9 @@ port = {_text(port)}
     )
     limits = "".join(
         f"""
-[[limits]]
+[[rules]]
 sensor = {_text(sensor.model.name)}
-low = {sensor.usual().low}
-high = {sensor.usual().high}
+limits = {{ low = {sensor.usual().low}, high = {sensor.usual().high} }}
 """
         for sensor in sensors_of("any", seed=0)
     )
@@ -93,6 +92,7 @@ group = {_text(GROUP)}
 [kafka]
 bootstrap_servers = {_text(servers)}
 create_topics = false
+delivery = "at-least-once"
 options = {{ "group.protocol" = "consumer" }}
 
 [log]

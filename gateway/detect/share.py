@@ -1,0 +1,263 @@
+"""One partition of the readings: what is known of its sensors, how far they are judged, and what is to be written."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+import structlog
+
+from gateway.config import DetectKafka
+from gateway.detect.events import Said
+from gateway.detect.snapshot import StateError
+from gateway.kafka.client import Record
+from gateway.kafka.consumer import Polled
+from gateway.kafka.outlet import MOST_ROWS, Part
+from gateway.kafka.state import Found
+from gateway.wire import Arrival, Command, encode_anomaly
+
+_log = structlog.get_logger()
+
+MARKER: Final = b""
+"""Key of the record of a partition of the state topic that says from where on its readings must be read again."""
+
+VERSION: Final = 1
+
+
+class Judge(Protocol):
+    """The bank of one partition, as the service needs it.
+
+    Deterministic: what it says depends only on the sequence of the readings, never on how that is cut. A reading that
+    a restored row reflects already is skipped.
+    """
+
+    @property
+    def counts(self) -> msgspec.Struct:
+        """Integers by name, of what became of the readings."""
+        ...
+
+    @property
+    def sensors(self) -> int:
+        """Sensors remembered now."""
+        ...
+
+    @property
+    def open(self) -> int:
+        """Anomalies open now."""
+        ...
+
+    def judge(self, arrivals: Sequence[Arrival]) -> Sequence[Said]:
+        """Judge these, which come after all that were judged before."""
+        ...
+
+    def advance(self, gateway: str, until: int) -> Sequence[Said]:
+        """All that this gateway had `received` up to then has been judged."""
+        ...
+
+    def command(self, command: Command) -> Sequence[Said]:
+        """What a person said. It may come again."""
+        ...
+
+    def changed(self) -> Sequence[tuple[bytes, bytes]]:
+        """Rows that advance() and command() changed, and those forgotten (an empty value), since the last call."""
+        ...
+
+    def snapshot(self, most: int) -> Sequence[tuple[bytes, bytes]]:
+        """Up to `most` more rows that differ from the state topic, or are forgotten (an empty value); none: all are there."""
+        ...
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take a row from the state topic.
+
+        Raises:
+            StateError: see there.
+        """
+        ...
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Value of the marker. Every row of its partition reflects at least everything before `offset`."""
+
+    v: int
+    offset: int
+
+
+class Share:
+    """Used from one thread at a time.
+
+    Attributes:
+        partition: of the readings, and of the state.
+        bank: of its sensors.
+        next: offset behind what was judged.
+        heard: how many commands it has got.
+        unusable: rows that could not be restored.
+    """
+
+    def __init__(
+        self,
+        kafka: DetectKafka,
+        partition: int,
+        bank: Judge,
+        found: Found,
+        start: Literal["earliest", "latest"],
+    ) -> None:
+        """Restored from what was `found`; `start` is where to begin if nothing was."""
+        self.partition = partition
+        self.bank = bank
+        self.heard = 0
+        self.unusable = 0
+        self._kafka = kafka
+        self._said: list[Said] = []
+        self._rows: list[Record] = []
+        self._latest: dict[str, int] = {}
+        rows = dict(found.rows)
+        mark = _mark(rows.pop(MARKER, None), partition)
+        if mark is not None and mark > found.high:
+            self._forget(rows, mark, found.high)
+            mark, found = None, found._replace(committed=None)
+        else:
+            self._restore(rows)
+        first = found.low if start == "earliest" else found.high
+        begin = next(one for one in (mark, found.committed, first) if one is not None)
+        self.next = max(begin, found.low)
+        self._spoken = max(self.next, found.committed or 0)
+        self._told = found.committed
+        self._marked = mark
+        if self.next > begin:
+            _log.warning(
+                "readings are gone that were to be read",
+                partition=partition,
+                from_offset=begin,
+                to_offset=self.next,
+                not_judged=max(0, self.next - max(begin, found.committed or 0)),
+                remedy="keep readings for longer than gateway-detect may be away (retention.ms, retention.bytes)",
+            )
+        if mark != self.next:
+            self._mark()
+        _log.info(
+            "partition restored",
+            partition=partition,
+            sensors=bank.sensors,
+            unusable=self.unusable,
+            begins=self.next,
+            replays=self._spoken - self.next,
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether all that was said before has been passed: what it says now is new."""
+        return self.next >= self._spoken
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether it has moved since the last snapshot."""
+        return self._marked != self.next
+
+    @property
+    def pressing(self) -> bool:
+        """Whether there is something to write, more than the position."""
+        return self.live and bool(self._said or self._rows)
+
+    def judge(self, polled: Polled) -> None:
+        """Judge what came. What was said already, by whoever had the partition, is not said again."""
+        arrivals = polled.arrivals
+        if arrivals and arrivals[0].offset < self.next:  # fetched before it was told where to begin
+            arrivals = [one for one in arrivals if one.offset >= self.next]
+        if not self.live:
+            again = [one for one in arrivals if one.offset < self._spoken]
+            # What has no reading behind it was not said before: it is written together with the rows that it changes.
+            self._said += [one for one in self.bank.judge(again) if one.offset < 0]
+            arrivals = arrivals[len(again) :]
+        self.next = max(self.next, polled.next_offset)
+        if not self.live:
+            return
+        self._said += self.bank.judge(arrivals)
+        latest = self._latest
+        seen: set[str] = set()
+        for one in arrivals:
+            reading = one.reading
+            gateway = reading.gateway
+            if reading.received > latest.get(gateway, 0):
+                latest[gateway] = reading.received
+                seen.add(gateway)
+        for gateway in seen:
+            self._said += self.bank.advance(gateway, latest[gateway])
+        self._take(self.bank.changed())
+
+    def command(self, commands: Iterable[Command]) -> None:
+        """Tell the bank what people said; only once it is live, for what they spoke of must have been judged."""
+        for command in commands:
+            self._said += self.bank.command(command)
+        self._take(self.bank.changed())
+
+    def part(self) -> Part | None:
+        """What is to be written, if anything."""
+        if not self.live or not (self._said or self._rows or self._told != self.next):
+            return None
+        topic = self._kafka.anomalies_topic
+        said = [Record(topic, one.key, encode_anomaly(one.anomaly)) for one in self._said]
+        return Part(self.partition, self.next, said, tuple(self._rows))
+
+    def settled(self) -> list[Said]:
+        """What part() gave is in Kafka. Returns what was said in it."""
+        said, self._said, self._rows, self._told = self._said, [], [], self.next
+        return said
+
+    def snapshot(self) -> bool:
+        """Add the next piece of the rows to what is to be written, or, behind the last one, the marker; whether it was that.
+
+        Nothing may be judged until all are written: the marker says that they reflect everything before it.
+        """
+        rows = self.bank.snapshot(MOST_ROWS)
+        self._take(rows)
+        if not rows:
+            self._mark()
+        return not rows
+
+    def _mark(self) -> None:
+        self._marked = self.next
+        self._take([(MARKER, msgspec.json.encode(Mark(VERSION, self.next)))])
+
+    def _take(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self._rows += [Record(self._kafka.state_topic, key, value, self.partition) for key, value in rows]
+
+    def _restore(self, rows: dict[bytes, bytes]) -> None:
+        for key, value in rows.items():
+            try:
+                self.bank.restore(key, value)
+            except StateError as error:
+                self.unusable += 1
+                if self.unusable == 1:
+                    _log.warning(
+                        "state of a sensor cannot be used; it is learnt anew",
+                        partition=self.partition,
+                        problem=str(error),
+                    )
+
+    def _forget(self, rows: Iterable[bytes], mark: int, high: int) -> None:
+        _log.warning(
+            "readings topic is not the one that the state is of: it ends before; all sensors are learnt anew",
+            partition=self.partition,
+            state_is_of=mark,
+            end=high,
+        )
+        self._take((key, b"") for key in rows)
+
+
+def _mark(value: bytes | None, partition: int) -> int | None:
+    if value is None:
+        return None
+    try:
+        mark = msgspec.json.decode(value, type=Mark)
+    except msgspec.MsgspecError as error:
+        problem = str(error)
+    else:
+        if mark.v == VERSION:
+            return mark.offset
+        problem = f"version {mark.v}; this program knows version {VERSION}"
+    _log.warning(
+        "marker of the state cannot be used; begins at the position", partition=partition, problem=problem
+    )
+    return None
+
+
+MakeBank = Callable[[], Judge]
