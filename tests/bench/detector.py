@@ -37,7 +37,7 @@ limits = {{ high = {limit} }}
 
 
 def detector(bench: Bench) -> list[Figure]:
-    """Limits and spike, on one reading a second of each of 200 sensors."""
+    """all rules, on one reading a second of each of 200 sensors."""
     bootstrap = bench.server.bootstrap
     for topic in ("judged", "said"):
         bench.server.create_topic(topic)
