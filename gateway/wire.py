@@ -103,6 +103,9 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event of one anomaly: it is raised once, may be updated, and is cleared once, under the same id.
 
+    What people say of it (see Command) makes events too: `acknowledged`, `fault`, and `accepted` of one that was cleared
+    before; one that is open is cleared when it is accepted.
+
     Attributes:
         v: version of this contract; always there.
         id: names the anomaly: a hash of rule, gateway, device, sensor and the first reading that showed it.
@@ -119,11 +122,13 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
         spool, seq: identity of that reading.
         unit: of value, low and high.
         flags: of that reading.
+        first_spool, first_seq: identity of the first reading that showed it.
+        storm: id of the storm of anomalies of its gateway in which it was raised, if any.
     """
 
     v: int
     id: str
-    event: Literal["raised", "updated", "cleared"]
+    event: Literal["raised", "updated", "acknowledged", "accepted", "fault", "cleared"]
     rule: str
     grade: Literal["alarm", "advisory"]
     gateway: str
@@ -140,6 +145,9 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     score: float = 0.0
     unit: str = ""
     flags: tuple[str, ...] = ()
+    first_spool: str = ""
+    first_seq: Sequence = 0
+    storm: str = ""
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True):
