@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from gateway.cli import anomalies, answer
 from gateway.cli.main import main
-from gateway.cli.records import moment
+from gateway.cli.records import kafka_of, moment
 from gateway.config import DetectKafka
 from gateway.kafka.client import Record
 from gateway.terminal import plain
@@ -44,8 +45,8 @@ def event(name: str, kind: str = "raised", **fields: object) -> Anomaly:
 class Topic:
     """In place of the topic in Kafka: what it holds, and what comes after a command."""
 
-    lots: list[list[Anomaly]] = []
-    said: list[Record] = []
+    lots: ClassVar[list[list[Anomaly]]] = []
+    said: ClassVar[list[Record]] = []
     damaged = 0
 
     def __init__(self, _kafka: DetectKafka) -> None:
@@ -190,7 +191,7 @@ def test_follow_goes_on_with_what_comes(
         if not topic.lots:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(anomalies.time, "sleep", tick)
+    monkeypatch.setattr(time, "sleep", tick)
     topic.lots = [
         [event("aaaaaaaa")],
         [event("aaaaaaaa", "cleared", sentence="back at 70 °C"), event("b", sensor="x")],
@@ -268,7 +269,7 @@ def test_either_configuration_file_says_where_kafka_is(tmp_path: Path) -> None:
         '[kafka]\nbootstrap_servers = "a:1"\n[sources.s]\nkind = "simulator"\n', encoding="utf-8"
     )
 
-    assert answer.kafka_of(gateway).bootstrap_servers == "a:1"
+    assert kafka_of(gateway).bootstrap_servers == "a:1"
 
 
 def test_a_missing_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
