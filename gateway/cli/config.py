@@ -49,7 +49,7 @@ def _check_gateway(path: Path) -> str:
 def _check_detect(path: Path) -> str:
     config = load_detect(path)
     _check_client(config.kafka, path, IdempotentSink)
-    return f"{len(config.limits)} rule(s) of limits"
+    return f"{len(config.rules)} table(s) of rules"
 
 
 def _check_client(kafka: Kafka, path: Path, sink: Callable[[Kafka, str], object]) -> None:

@@ -1,25 +1,27 @@
-"""The state of all sensors: finds the rules of a reading's sensor and lets them judge it."""
+"""The state of all sensors of one partition, and the rules that judge them."""
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from devices.reading import is_name
+from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
-from gateway.detect.events import Finding, Rule, anomaly
-from gateway.detect.limits import bounds
-from gateway.detect.spike import Spike
-from gateway.detect.text import duration
-from gateway.wire import Anomaly, Reading
+from gateway.detect.events import Finding, Said, Sensor
+from gateway.detect.poll import Poll
+from gateway.detect.rows import Rows
+from gateway.detect.rules.rule import Rule, Say
+from gateway.detect.snapshot import StateError
+from gateway.detect.state import Floats
+from gateway.detect.telling import Teller
+from gateway.detect.writing import Writer
+from gateway.wire import Arrival, Command, Reading
+
+__all__ = ["Arrival", "Bank", "Counts", "Said", "StateError"]
 
 _LARGEST: Final = 1.7976931348623157e308
-_CLOCK_STEP: Final = 10
-"""So many late readings in a row, each later than the one before, are a clock set back, not stragglers."""
-
-Key = bytes | None
-"""The Kafka key of a record: names the device, and goes on to its anomalies."""
 
 
 class Counts(msgspec.Struct):
@@ -29,8 +31,9 @@ class Counts(msgspec.Struct):
         judged: seen by the rules.
         not_numeric: booleans, texts and what is no finite number.
         retained: values of some earlier time, kept by the MQTT broker.
-        repeated: read again from Kafka, or sent again with the same time.
+        repeated: sent again with the same time, or numbered no higher than one before.
         late: older than one of the same sensor that was judged before.
+        replayed: read again, and already in the state that was restored.
         unnamed: whose device or sensor name no gateway would send.
         raised, updated, cleared: events of anomalies.
         forgotten: sensors that had to make room for others.
@@ -41,6 +44,7 @@ class Counts(msgspec.Struct):
     retained: int = 0
     repeated: int = 0
     late: int = 0
+    replayed: int = 0
     unnamed: int = 0
     raised: int = 0
     updated: int = 0
@@ -48,24 +52,10 @@ class Counts(msgspec.Struct):
     forgotten: int = 0
 
 
-class _Row:
-    """One sensor: its rules, and where it stands in time and in its spool."""
-
-    __slots__ = ("late_run", "late_time", "rules", "seq", "spool", "time")
-
-    def __init__(self, rules: list[Rule], reading: Reading) -> None:
-        self.rules = rules
-        self.time = reading.time
-        self.spool = reading.spool
-        self.seq = reading.seq
-        self.late_time = reading.time
-        self.late_run = 0
-
-
 class Bank:
-    """All sensors of one process, `config.max_sensors` of them at most.
+    """All sensors of one partition, `config.max_sensors` of them at most.
 
-    Deterministic: the same readings give the same anomalies, however they are cut into batches.
+    Deterministic: the same records give the same anomalies, however they are cut into polls.
 
     Attributes:
         counts: see Counts.
@@ -73,7 +63,11 @@ class Bank:
 
     def __init__(self, config: DetectConfig) -> None:
         self._config = config
-        self._rows: OrderedDict[tuple[Key, str, str], _Row] = OrderedDict()
+        self._rows = Rows(config)
+        self._writer = Writer(self._rows)
+        self._teller = Teller(self._rows, self._writer)
+        self._judged: list[Poll] = []
+        self._arrived = 0
         self.counts = Counts()
 
     @property
@@ -84,12 +78,19 @@ class Bank:
     @property
     def open(self) -> int:
         """Anomalies open now."""
-        return self.counts.raised - self.counts.cleared
+        return self._teller.open
 
-    def judge(self, readings: Iterable[tuple[Key, Reading]]) -> list[tuple[Key, Anomaly]]:
-        """Judge readings in the order in which Kafka has them; what there is to say, in that order."""
-        said: list[tuple[Key, Anomaly]] = []
-        for key, reading in readings:
+    def judge(self, arrivals: Sequence[Arrival]) -> list[Said]:
+        """Judge records in the order in which the partition has them; what there is to say, in that order.
+
+        A record whose offset is not beyond the one that its sensor's row reflects is in a restored row already, and is
+        skipped.
+        """
+        self._judged, self._arrived = [], len(arrivals)
+        said = self._count(self._teller.orphans())
+        index, pending = self._rows.index, _Pending()
+        rows, places = pending.rows, pending.places
+        for place, (_, key, reading) in enumerate(arrivals):
             value = reading.value
             if isinstance(value, (bool, str)) or not -_LARGEST <= value <= _LARGEST:
                 self.counts.not_numeric += 1
@@ -97,72 +98,177 @@ class Bank:
             if reading.flags and "retained" in reading.flags:
                 self.counts.retained += 1
                 continue
-            name = (key, reading.device, reading.sensor)
-            row = self._rows.get(name)
+            row = index.get((key, reading.device, reading.sensor))
             if row is None:
                 if not (is_name(reading.device) and is_name(reading.sensor)):
                     self.counts.unnamed += 1
                     continue
-                elapsed = 0.0
-                row = self._rows[name] = _Row(self._rules(reading), reading)
-                if len(self._rows) > self._config.max_sensors:
-                    self._forget_oldest(said)
-            else:
-                if not self._is_next(row, reading):
-                    continue
-                elapsed = max(0, reading.time - row.time) / 1e9
-                row.time, row.spool, row.seq, row.late_run = reading.time, reading.spool, reading.seq, 0
-                self._rows.move_to_end(name)
-            self.counts.judged += 1
-            for rule in row.rules:
-                finding = rule.judge(reading, value, elapsed)
-                if finding is not None:
-                    self._say(said, key, rule, finding, reading)
+                while len(index) >= self._config.max_sensors:
+                    said += self._forget_oldest(arrivals, pending, place)
+                row = self._meet(key, reading)
+                pending.new.append(len(rows))
+            rows.append(row)
+            places.append(place)
+        said += self._judge(arrivals, pending)
+        self._rows.tidy()
         return said
 
-    def _rules(self, reading: Reading) -> list[Rule]:
-        """The rules of a sensor heard of for the first time."""
-        rules: list[Rule] = []
-        if limit := self._config.limit_for(reading.device, reading.sensor):
-            rules += bounds(limit)
-        if self._config.spike.enabled:
-            rules.append(Spike(self._config.spike))
-        return rules
+    def scores(self) -> Floats:
+        """Of the last records judged, in their order: from 0, all is well, to 1; from 0.5 on an alert begins or gets worse.
 
-    def _is_next(self, row: _Row, reading: Reading) -> bool:
-        """Whether `reading` comes after all that was judged of its sensor; counted if not."""
-        if (reading.seq <= row.seq and reading.spool == row.spool) or reading.time == row.time:
-            self.counts.repeated += 1
-            return False
-        if reading.time > row.time:
-            return True
-        row.late_run = row.late_run + 1 if reading.time > row.late_time else 1
-        row.late_time = reading.time
-        if row.late_run == _CLOCK_STEP:
-            return True
-        self.counts.late += 1
-        return False
+        The largest score of any rule, relative to what would make it speak; 0 for what is not judged.
+        """
+        scores = np.zeros(self._arrived)
+        for poll in self._judged:
+            with np.errstate(invalid="ignore"):
+                share = poll.ratio / (1 + poll.ratio)
+            scores[poll.place] = np.where(np.isinf(poll.ratio), 1.0, share)
+        return scores
 
-    def _forget_oldest(self, said: list[tuple[Key, Anomaly]]) -> None:
-        (key, _, _), row = self._rows.popitem(last=False)
+    def advance(self, gateway: str, until: int) -> list[Said]:
+        """All that came from a gateway until `until`, by its own clock, has been judged, and it is alive: who is silent?"""
+        rows = self._rows.heard.rows(gateway)
+        if not len(rows):
+            return []
+        self._rows.heard.alive(gateway, until)
+        silence = self._rows.silence
+        found: list[tuple[Rule, Finding]] = []
+        silence.advance(
+            rows,
+            self._rows.core["received"][rows],
+            until,
+            self._rows.last,
+            lambda one: found.append((silence, one)),
+        )
+        said = [one for _, one in self._teller.tell((), found)]
+        over = self._teller.time_passed(gateway, until)
+        if said or over:
+            self._writer.changed_gateway(gateway)
+        return self._count(said + over)
+
+    def command(self, command: Command) -> list[Said]:
+        """What a person says of an anomaly, by its id. An id that this bank does not know, or the same word again: nothing."""
+        return self._count(self._teller.command(command))
+
+    def changed(self) -> list[tuple[bytes, bytes]]:
+        """Key and value of the rows that were changed by other things than readings since the last call.
+
+        They must be written together with what was said, so that a crash cannot repeat it. An empty value: the sensor was
+        forgotten, and its record is to be deleted.
+        """
+        return self._writer.changed()
+
+    def snapshot(self, most: int) -> list[tuple[bytes, bytes]]:
+        """Key and value of up to `most` more rows that have changed since they were last written; none: all are written."""
+        return self._writer.snapshot(most)
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take over a row from the state topic.
+
+        Raises:
+            StateError: it is damaged, or of a version that cannot be taken over.
+        """
+        self._teller.restored(self._writer.restore(key, value))
+
+    def _judge(self, arrivals: Sequence[Arrival], pending: "_Pending") -> list[Said]:
+        if not pending.rows:
+            return [one for _, one in pending.forgot]
+        readings = [arrivals[place] for place in pending.places]
+        row = np.array(pending.rows)
+        number = self._rows.spools.number
+        records = Records(
+            np.array(pending.places),
+            row,
+            np.array([one.offset for one in readings]),
+            np.array([one.reading.time for one in readings]),
+            np.array([one.reading.received for one in readings]),
+            np.array([one.reading.seq for one in readings]),
+            np.array([number(one.reading.spool) for one in readings]),
+            np.array([one.reading.value for one in readings], np.float64),
+        )
+        new = np.zeros(len(row), np.int64)
+        new[pending.new] = 1
+        rows = self._rows
+        rows.heard.hear(row, records.received, new)
+        rows.arrived[row] = records.offset
+        self._writer.judged(row, int(records.offset.max()))
+        # Absurd values overflow, and a value that is not known yet is NaN: both compare as they should.
+        with np.errstate(over="ignore", invalid="ignore"):
+            poll, dropped = arrange(arrivals, records, rows.core, rows.spools)
+            found: list[tuple[Rule, Finding]] = []
+            for rule in rows.rules:
+                rule.judge(poll, _hearing(rule, found))
+        self.counts.replayed += dropped.replayed
+        self.counts.repeated += dropped.repeated
+        self.counts.late += dropped.late
+        self.counts.judged += len(poll.row)
+        remember(poll)
+        self._judged.append(poll)
+        last = np.append(poll.first[1:], len(poll.row)) - 1
+        if len(poll.row):
+            for each, place in zip(poll.row[last].tolist(), poll.place[last].tolist(), strict=True):
+                sensor, unit = rows.sensor(each), arrivals[place].reading.unit
+                if sensor.unit != unit:
+                    sensor.unit = unit
+        # Stable: the rules speak of a reading in their own order.
+        found.sort(key=lambda one: one[1].place)
+        told = sorted(pending.forgot + self._teller.tell(arrivals, found), key=lambda one: one[0])
+        return self._count([one for _, one in told])
+
+    def _meet(self, key: bytes | None, reading: Reading) -> int:
+        row, _ = self._rows.make(Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit))
+        return row
+
+    def _forget_oldest(self, arrivals: Sequence[Arrival], pending: "_Pending", place: int) -> list[Said]:
+        """Make room for a sensor that comes with the record in this place."""
+        rows = self._rows
+        new = pending.rows[pending.noted :]
+        rows.arrived[new] = [arrivals[each].offset for each in pending.places[pending.noted :]]
+        pending.noted = len(pending.rows)
+        oldest = rows.oldest()
+        said: list[Said] = []
+        if oldest in pending.rows:
+            said = self._judge(arrivals, pending)
+            pending.clear()
+        why = f"more than {self._config.max_sensors} sensors report, and this one has been silent for longest"
+        pending.forgot += [(place, one) for one in self._teller.forget(oldest, why, arrivals[place].offset)]
+        self._writer.forgotten(oldest)
+        gateway = rows.drop(oldest).gateway
+        if not len(rows.heard.rows(gateway)):
+            self._teller.forget_gateway(gateway)
         self.counts.forgotten += 1
-        for rule in row.rules:
-            if (first := rule.first) is not None:
-                sentence = (
-                    f"no longer watched, {duration(row.time - first.time)} after it was raised: more than "
-                    f"{self._config.max_sensors} sensors report, and this one has been silent for longest"
-                )
-                finding = Finding("cleared", first, sentence, 0.0, None, None)
-                self._say(said, key, rule, finding, first)
+        return said
 
-    def _say(
-        self, said: list[tuple[Key, Anomaly]], key: Key, rule: Rule, finding: Finding, reading: Reading
-    ) -> None:
-        match finding.event:
-            case "raised":
-                self.counts.raised += 1
-            case "updated":
-                self.counts.updated += 1
-            case "cleared":
-                self.counts.cleared += 1
-        said.append((key, anomaly(rule, finding, reading)))
+    def _count(self, said: list[Said]) -> list[Said]:
+        for one in said:
+            match one.anomaly.event:
+                case "raised":
+                    self.counts.raised += 1
+                case "updated":
+                    self.counts.updated += 1
+                case "cleared":
+                    self.counts.cleared += 1
+        return said
+
+
+class _Pending:
+    """Readings of a poll that are to be judged, and what was said of sensors that were forgotten meanwhile."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.places: list[int] = []
+        self.new: list[int] = []
+        self.noted = 0
+        self.forgot: list[tuple[int, Said]] = []
+
+    def clear(self) -> None:
+        """They are judged."""
+        self.rows.clear()
+        self.places.clear()
+        self.new.clear()
+        self.forgot.clear()
+        self.noted = 0
+
+
+def _hearing(rule: Rule, found: list[tuple[Rule, Finding]]) -> Say:
+    return lambda finding: found.append((rule, finding))

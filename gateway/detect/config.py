@@ -3,7 +3,7 @@
 import math
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -11,19 +11,20 @@ from msgspec import Meta
 import gateway.config
 from gateway.config import ConfigError, DetectKafka, Log, Name, PathText
 
+Pattern = Annotated[str, Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e12)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
-class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One `[[limits]]` table: the range a sensor has to stay in.
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`limits`: the range a sensor has to stay in.
 
     Attributes:
-        sensor, device: whom it is for, as shell patterns such as `temp*`; the first table that matches counts.
         low, high: in the unit of the sensor; values equal to them are still inside. At least one is there.
         hysteresis: how far back inside a value must come to clear the anomaly, in the unit of the sensor.
             Absent: 1 % of the range, or of the limit if there is only one.
     """
 
-    sensor: Annotated[str, Meta(min_length=1)]
-    device: Annotated[str, Meta(min_length=1)] = "*"
     low: float | None = None
     high: float | None = None
     hysteresis: float | None = None
@@ -37,20 +38,82 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return abs(self.low or self.high or 0.0) / 100
 
 
-class Spike(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[spike]`: sudden jumps away from what a sensor has been doing.
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`rate`: how fast a sensor may change.
 
     Attributes:
-        enabled: whether the rule runs.
-        warm_up: readings of a sensor before the rule says anything about it; also how many make a new level.
+        per_s: in the unit of the sensor for each second. Absent: as fast as it ever did, and half as much again.
+    """
+
+    per_s: Positive | None = None
+
+
+class Stuck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`stuck`: for how long a sensor may show one value.
+
+    Attributes:
+        after: seconds. Absent: learned.
+    """
+
+    after: Seconds | None = None
+
+
+class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`silence`: for how long a sensor may say nothing.
+
+    Attributes:
+        after: seconds. Absent: learned.
+    """
+
+    after: Seconds | None = None
+
+
+class Spike(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`spike`: sudden jumps away from what a sensor has been doing.
+
+    Attributes:
+        warm_up: readings of a sensor before the rule says anything about it; so many, 60 at most, make a new level.
         threshold: raised from here on, in sigma.
         tau: time constant of the mean and of the scale, in seconds.
     """
 
-    enabled: bool = True
-    warm_up: Annotated[int, Meta(ge=10, le=3600)] = 60
+    warm_up: Annotated[int, Meta(ge=10, le=100_000)] = 60
     threshold: Annotated[float, Meta(ge=4, le=1000)] = 8.0
     tau: Annotated[float, Meta(gt=0, le=604_800)] = 900.0
+
+
+class SpikeAggregate(Spike, frozen=True, forbid_unknown_fields=True):
+    """`spike_aggregate`: the same for means of a minute, or of five readings if that is longer.
+
+    Attributes: as of Spike, with means in place of readings.
+    """
+
+    warm_up: Annotated[int, Meta(ge=10, le=100_000)] = 600
+    tau: Annotated[float, Meta(gt=0, le=604_800)] = 7200.0
+
+
+T = TypeVar("T")
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[[rules]]` table: what holds for some sensors. For each rule the first table that matches and has it counts.
+
+    Attributes:
+        sensor, device: whom it is for, as shell patterns such as `temp*`.
+        limits: without it there are none; false: there are none, whatever later tables say.
+        rate, stuck, silence, never_seen, spike, spike_aggregate: on by default; false turns one off, and true on again as
+            by default.
+    """
+
+    sensor: Pattern = "*"
+    device: Pattern = "*"
+    limits: Limits | bool | None = None
+    rate: Rate | bool | None = None
+    stuck: Stuck | bool | None = None
+    silence: Silence | bool | None = None
+    never_seen: bool | None = None
+    spike: Spike | bool | None = None
+    spike_aggregate: SpikeAggregate | bool | None = None
 
 
 class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,14 +135,42 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: PathText = ""
     snapshot_every: Annotated[float, Meta(ge=1, le=3600)] = 60.0
     max_sensors: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
-    limits: tuple[Limit, ...] = ()
-    spike: Spike = Spike()
+    rules: tuple[Rules, ...] = ()
 
-    def limit_for(self, device: str, sensor: str) -> Limit | None:
-        """The first table of limits that matches, if any."""
-        for limit in self.limits:
-            if fnmatchcase(sensor, limit.sensor) and fnmatchcase(device, limit.device):
-                return limit
+    def limits_for(self, device: str, sensor: str) -> Limits | None:
+        """The limits of a sensor, as the next ones: None if the rule does not judge it."""
+        found = self._first("limits", device, sensor)
+        return found if isinstance(found, Limits) else None
+
+    def rate_for(self, device: str, sensor: str) -> Rate | None:  # noqa: D102
+        return self._setting("rate", Rate, device, sensor)
+
+    def stuck_for(self, device: str, sensor: str) -> Stuck | None:  # noqa: D102
+        return self._setting("stuck", Stuck, device, sensor)
+
+    def silence_for(self, device: str, sensor: str) -> Silence | None:  # noqa: D102
+        return self._setting("silence", Silence, device, sensor)
+
+    def never_seen_for(self, device: str, sensor: str) -> bool:  # noqa: D102
+        return self._first("never_seen", device, sensor) is not False
+
+    def spike_for(self, device: str, sensor: str) -> Spike | None:  # noqa: D102
+        return self._setting("spike", Spike, device, sensor)
+
+    def spike_aggregate_for(self, device: str, sensor: str) -> SpikeAggregate | None:  # noqa: D102
+        return self._setting("spike_aggregate", SpikeAggregate, device, sensor)
+
+    def _setting(self, rule: str, kind: type[T], device: str, sensor: str) -> T | None:
+        found = self._first(rule, device, sensor)
+        if found is False:
+            return None
+        return found if isinstance(found, kind) else kind()
+
+    def _first(self, rule: str, device: str, sensor: str) -> object:
+        for table in self.rules:
+            found: object = getattr(table, rule)
+            if found is not None and fnmatchcase(sensor, table.sensor) and fnmatchcase(device, table.device):
+                return found
         return None
 
 
@@ -90,26 +181,30 @@ def load_detect(path: Path) -> DetectConfig:
         ConfigError: see its docstring.
     """
     config = gateway.config.load(path, DetectConfig)
-    for place, limit in enumerate(config.limits):
-        if problem := _problem(limit):
-            raise ConfigError(f"{path}: limits.{place}.{problem}")
+    for place, rules in enumerate(config.rules):
+        if problem := _problem(rules.limits):
+            raise ConfigError(f"{path}: rules.{place}.limits{problem}")
     gateway.config.check_topics(config.kafka, path)
     return config
 
 
-def _problem(limit: Limit) -> str | None:
+def _problem(limits: Limits | bool | None) -> str | None:
     """The key that is wrong, its value and what is allowed; None if all is well."""
-    low, high, hysteresis = limit.low, limit.high, limit.hysteresis
+    if limits is True:
+        return ": true is not allowed: must say which, { low = ..., high = ... }, or false for none"
+    if not isinstance(limits, Limits):
+        return None
+    low, high, hysteresis = limits.low, limits.high, limits.hysteresis
     for key, value in (("low", low), ("high", high), ("hysteresis", hysteresis)):
         if value is not None and not math.isfinite(value):
-            return f"{key}: {value} is not allowed: must be a finite number"
+            return f".{key}: {value} is not allowed: must be a finite number"
     if low is None and high is None:
-        return "high: is missing, and low too: set at least one of them"
+        return ".high: is missing, and low too: set at least one of them"
     if hysteresis is not None and hysteresis < 0:
-        return f"hysteresis: {hysteresis:g} is not allowed: must be 0 or more"
+        return f".hysteresis: {hysteresis:g} is not allowed: must be 0 or more"
     if low is not None and high is not None:
         if low > high:
-            return f"low: {low:g} is not allowed: must be at most high, {high:g}"
+            return f".low: {low:g} is not allowed: must be at most high, {high:g}"
         if hysteresis is not None and hysteresis > high - low:
-            return f"hysteresis: {hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"
+            return f".hysteresis: {hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"
     return None

@@ -14,8 +14,9 @@ import msgspec
 import structlog
 
 from gateway.detect.config import DetectConfig
+from gateway.detect.events import Said
 from gateway.detect.restoring import Restoring
-from gateway.detect.share import MakeBank, Said, Share
+from gateway.detect.share import MakeBank, Share
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.commands import Commands
 from gateway.kafka.consumer import ReadingsConsumer, Taken

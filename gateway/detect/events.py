@@ -1,83 +1,138 @@
-"""What a rule is, what it finds, and the record made of that."""
+"""What rules find, and the records made of that."""
 
 import hashlib
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from gateway.wire import VERSION, Anomaly, Reading
+import msgspec
 
-type_of_event = Literal["raised", "updated", "cleared"]
+from gateway.wire import VERSION, Anomaly, Arrival, Nanoseconds
+
+type_of_event = Literal["raised", "updated", "acknowledged", "accepted", "fault", "cleared"]
 type_of_grade = Literal["alarm", "advisory"]
+
+
+class Said(NamedTuple):
+    """Something to write to the anomalies topic.
+
+    Attributes:
+        offset: of the record behind it in the readings topic; -1 if there is none: silence and commands.
+        key: of the record to write.
+        anomaly: its value.
+    """
+
+    offset: int
+    key: bytes | None
+    anomaly: Anomaly
+
+
+class Origin(NamedTuple):
+    """Which reading it was."""
+
+    spool: str
+    seq: int
+    time: int
 
 
 class Finding(NamedTuple):
     """What a rule has to say after a reading.
 
     Attributes:
-        event: `raised` opens an anomaly; `updated` and `cleared` only follow while it is open.
-        first: the reading that raised it.
-        sentence: see gateway.wire.Anomaly, as score, low and high.
+        place: of the reading among those that are judged; -1: there is none behind it.
+        row: of the sensor.
+        event, grade, sentence, score, low, high: see gateway.wire.Anomaly.
+        value: if it is not that of the reading.
+        first: the first reading that showed it, if it is raised by a later one.
+        at: its time, if there is no reading behind it.
     """
 
+    place: int
+    row: int
     event: type_of_event
-    first: Reading
+    grade: type_of_grade
     sentence: str
-    score: float
-    low: float | None
-    high: float | None
+    score: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    value: float | None = None
+    first: Origin | None = None
+    at: Nanoseconds = 0
 
 
-class Rule(Protocol):
-    """Judges one sensor, one reading after the other; keeps its own state.
+class Slot(msgspec.Struct):
+    """An anomaly of one sensor and one rule: the one that is open, or the last one, until another takes its place.
 
     Attributes:
-        name: of the rule, as in the records.
-        grade: of its anomalies.
-        first: the reading that raised the anomaly now open; None if none is.
+        id, grade: see gateway.wire.Anomaly.
+        spool, seq, since: the first reading that showed it.
+        open: raised and not cleared.
+        said: verbs of commands that it has had; a second time they change nothing.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102 - see Attributes, as the next one
-
-    @property
-    def grade(self) -> type_of_grade: ...  # noqa: D102
-
-    first: Reading | None
-
-    def judge(self, reading: Reading, value: float, elapsed: float) -> Finding | None:
-        """Judge first, then learn.
-
-        The caller passes readings of one sensor in the order of their time, each once, with its numeric value
-        (finite, no boolean) and the seconds since the one before (0 for the first).
-        """
-        ...
+    id: str
+    grade: type_of_grade
+    spool: str
+    seq: int
+    since: int
+    open: bool = True
+    said: list[str] = []
 
 
-def anomaly(rule: Rule, finding: Finding, reading: Reading) -> Anomaly:
-    """The record of what `rule` found, with `reading` as the reading behind it."""
+class Sensor(msgspec.Struct):
+    """Whose row it is.
+
+    Attributes:
+        key: of its records in Kafka.
+        gateway, device, sensor: its names.
+        unit: as its last reading had it.
+        slots: its anomalies by the place of the rule in the row.
+    """
+
+    key: bytes | None
+    gateway: str
+    device: str
+    sensor: str
+    unit: str
+    slots: dict[str, Slot] = {}
+
+
+def record(
+    sensor: Sensor,
+    rule: str,
+    slot: Slot,
+    finding: Finding,
+    last: Origin,
+    arrival: Arrival | None,
+    value: float,
+) -> Anomaly:
+    """The record of a finding, with the reading behind it, or, where there is none, the `last` one and its value."""
+    reading = arrival.reading if arrival is not None else None
+    shown = value if reading is None else reading.value
     return Anomaly(
         v=VERSION,
-        id=_anomaly_id(rule.name, finding.first),
+        id=slot.id,
         event=finding.event,
-        rule=rule.name,
-        grade=rule.grade,
-        gateway=reading.gateway,
-        device=reading.device,
-        sensor=reading.sensor,
-        value=reading.value,
+        rule=rule,
+        grade=slot.grade,
+        gateway=sensor.gateway,
+        device=sensor.device,
+        sensor=sensor.sensor,
+        value=shown if finding.value is None else finding.value,
         sentence=finding.sentence,
-        since=finding.first.time,
-        time=reading.time,
-        spool=reading.spool,
-        seq=reading.seq,
+        since=slot.since,
+        time=finding.at if reading is None else reading.time,
+        spool=last.spool if reading is None else reading.spool,
+        seq=last.seq if reading is None else reading.seq,
         low=finding.low,
         high=finding.high,
         score=finding.score,
-        unit=reading.unit,
-        flags=reading.flags,
+        unit=sensor.unit if reading is None else reading.unit,
+        flags=() if reading is None else reading.flags,
+        first_spool=slot.spool,
+        first_seq=slot.seq,
     )
 
 
-def _anomaly_id(rule: str, first: Reading) -> str:
+def anomaly_id(rule: str, gateway: str, device: str, sensor: str, first: Origin) -> str:
     """The same readings give the same id, whoever reads them again."""
-    named = (rule, first.gateway, first.device, first.sensor, first.spool, str(first.seq))
+    named = (rule, gateway, device, sensor, first.spool, str(first.seq))
     return hashlib.blake2b("\0".join(named).encode(), digest_size=12).hexdigest()

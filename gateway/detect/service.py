@@ -15,9 +15,9 @@ import structlog
 
 from gateway import lifecycle, log
 from gateway.config import ConfigError
+from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
-from gateway.detect.forgetful import ForgetfulBank
 from gateway.detect.place import Place
 from gateway.detect.share import MakeBank
 from gateway.identity import state_folder
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
-    return run(config, partial(ForgetfulBank, config))
+    return run(config, partial(Bank, config))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """One partition of the readings: what is known of its sensors, how far they are judged, and what is to be written."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 import structlog
 
 from gateway.config import DetectKafka
+from gateway.detect.events import Said
+from gateway.detect.snapshot import StateError
 from gateway.kafka.client import Record
 from gateway.kafka.consumer import Polled
 from gateway.kafka.outlet import MOST_ROWS, Part
 from gateway.kafka.state import Found
-from gateway.wire import Anomaly, Arrival, Command, encode_anomaly
+from gateway.wire import Arrival, Command, encode_anomaly
 
 _log = structlog.get_logger()
 
@@ -19,24 +21,6 @@ MARKER: Final = b""
 """Key of the record of a partition of the state topic that says from where on its readings must be read again."""
 
 VERSION: Final = 1
-
-
-class Said(NamedTuple):
-    """Something to write to the anomalies topic.
-
-    Attributes:
-        offset: of the reading behind it; -1: none, such as of a silence or a command.
-        key: of its record.
-        anomaly: its value.
-    """
-
-    offset: int
-    key: bytes | None
-    anomaly: Anomaly
-
-
-class StateError(Exception):
-    """A row of the state cannot be used: damaged, or of a version that is not known. The text says what."""
 
 
 class Judge(Protocol):

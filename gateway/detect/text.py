@@ -3,6 +3,9 @@
 import math
 from typing import Final
 
+LARGEST: Final = 1e150
+"""Numbers beyond this are no measurements; below, squares stay finite and so do quotients."""
+
 _SECOND: Final = 1_000_000_000
 _UNIT_LIMIT: Final = 32
 
@@ -10,6 +13,13 @@ _UNIT_LIMIT: Final = 32
 def quantity(value: float, unit: str, beside: float = math.nan) -> str:
     """`value` with its unit, with as many digits as keep it on its own side of the number `beside` it."""
     return _with_unit(_number(value, beside), unit)
+
+
+def per_second(rate: float, unit: str, beside: float = math.nan) -> str:
+    """`6.2 °C per s`, with four digits, or as many as keep it on its own side of `beside`."""
+    shown = float(f"{rate:.4g}")
+    same_side = (shown > beside, shown < beside) == (rate > beside, rate < beside)
+    return f"{quantity(shown if same_side else rate, unit, beside)} per s"
 
 
 def spread(mean: float, scale: float, unit: str) -> str:

@@ -29,9 +29,8 @@ readings_topic = "judged"
 anomalies_topic = "said"
 [log]
 format = "json"
-[[limits]]
-sensor = "*"
-high = {limit}
+[[rules]]
+limits = {{ high = {limit} }}
 """
 
 

@@ -49,9 +49,9 @@ class Bench:
             {options}
             [log]
             format = "json"
-            [[limits]]
+            [[rules]]
             sensor = "temperature"
-            high = 80.0
+            limits = {{ high = 80.0 }}
             """
         )
         self._producer = Producer({"bootstrap.servers": server.bootstrap, "log_level": 0})

@@ -4,13 +4,16 @@ import random
 from collections.abc import Iterable, Sequence
 
 from devices.reading import type_of_value
-from gateway.detect.bank import Bank, Key
-from gateway.detect.config import DetectConfig
+from gateway.detect.bank import Arrival, Bank
+from gateway.detect.config import DetectConfig, Rules
 from gateway.wire import VERSION, Anomaly, Reading
 
 SECOND = 1_000_000_000
 NOON = 1_767_355_200 * SECOND
 KEY = b"gw-1/boiler-7"
+
+OFF = Rules(rate=False, stuck=False, silence=False, never_seen=False, spike=False, spike_aggregate=False)
+"""No rule but limits."""
 
 
 def reading(
@@ -33,13 +36,17 @@ def series(values: Iterable[type_of_value], interval: float = 1.0) -> list[Readi
     return [reading(value, place * interval, seq=place + 1) for place, value in enumerate(values)]
 
 
-def keyed(readings: Iterable[Reading]) -> list[tuple[Key, Reading]]:
-    return [(f"{one.gateway}/{one.device}".encode(), one) for one in readings]
+def keyed(readings: Iterable[Reading], offset: int = 0) -> list[Arrival]:
+    """Records of these readings, from this offset on."""
+    return [
+        Arrival(place, f"{one.gateway}/{one.device}".encode(), one)
+        for place, one in enumerate(readings, offset)
+    ]
 
 
 def said_of(readings: Iterable[Reading], config: DetectConfig) -> list[Anomaly]:
     """All that a new bank says of them."""
-    return [anomaly for _, anomaly in Bank(config).judge(keyed(readings))]
+    return [one.anomaly for one in Bank(config).judge(keyed(readings))]
 
 
 def noise(count: int, seed: int = 1, mean: float = 21.0, sigma: float = 0.4) -> list[float]:

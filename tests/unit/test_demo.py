@@ -142,7 +142,7 @@ def test_the_programs_accept_the_files_of_the_demo_whatever_its_folder_is_called
 
     specs = open_sources(load(files.gateway, GatewayConfig), files.gateway, "demo")
     assert [spec.source.name for spec in specs] == [configs.PLANT, configs.LINE]
-    assert len(load_detect(files.detect).limits) == 3
+    assert len(load_detect(files.detect).rules) == 3
 
 
 @pytest.mark.parametrize(("text", "length"), [("30s", 30), ("2m", 120), ("1h", 3600), ("0.5s", 0.5)])

@@ -1,20 +1,21 @@
 import pytest
-from detecting import KEY, keyed, noise, reading, said_of, series
+from detecting import KEY, OFF, keyed, noise, reading, said_of, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.reading import type_of_value
-from gateway.detect.bank import Bank, Counts
-from gateway.detect.config import DetectConfig, Limit, Spike
+from gateway.detect.bank import Arrival, Bank, Counts
+from gateway.detect.config import DetectConfig, Limits, Rules, Spike
 from gateway.wire import Anomaly, Reading, decode_anomaly, encode_anomaly
 
-CONFIG = DetectConfig(limits=(Limit("temperature", low=5.0, high=80.0),), spike=Spike(warm_up=10))
-LIMIT_ONLY = DetectConfig(limits=CONFIG.limits, spike=Spike(enabled=False))
+BOTH = Rules(limits=Limits(low=5.0, high=80.0), spike=Spike(warm_up=10))
+CONFIG = DetectConfig(rules=(BOTH, OFF))
+LIMIT_ONLY = DetectConfig(rules=(OFF, BOTH))
 
 
 def counted(readings: list[Reading], config: DetectConfig = LIMIT_ONLY) -> tuple[Counts, list[Anomaly]]:
     bank = Bank(config)
-    said = [anomaly for _, anomaly in bank.judge(keyed(readings))]
+    said = [one.anomaly for one in bank.judge(keyed(readings))]
     return bank.counts, said
 
 
@@ -106,19 +107,19 @@ def test_sensors_of_two_devices_do_not_meet() -> None:
 
 
 def test_an_anomaly_has_the_key_of_its_reading() -> None:
-    ((key, anomaly),) = Bank(LIMIT_ONLY).judge([(KEY, reading(99.0))])
+    ((offset, key, anomaly),) = Bank(LIMIT_ONLY).judge([Arrival(17, KEY, reading(99.0))])
 
-    assert key == KEY
+    assert (offset, key) == (17, KEY)
     assert decode_anomaly(encode_anomaly(anomaly)) == anomaly
 
 
 def test_without_room_the_sensor_unheard_of_for_longest_is_forgotten_and_its_anomaly_cleared() -> None:
-    config = DetectConfig(limits=CONFIG.limits, spike=CONFIG.spike, max_sensors=2)
+    config = DetectConfig(rules=LIMIT_ONLY.rules, max_sensors=2)
     bank = Bank(config)
     readings = [reading(99.0, at, seq=at + 1, device=f"d{at}") for at in range(2)]
     readings += [reading(99.5, 2, seq=3, device="d0"), reading(20.0, 3, seq=4, device="d2")]
 
-    said = [anomaly for _, anomaly in bank.judge(keyed(readings))]
+    said = [one.anomaly for one in bank.judge(keyed(readings))]
 
     assert [(one.event, one.device) for one in said] == [
         ("raised", "d0"),

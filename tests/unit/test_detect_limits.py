@@ -1,20 +1,18 @@
 import re
 
 import pytest
-from detecting import NOON, SECOND, reading, said_of, sentences, series
+from detecting import NOON, OFF, SECOND, reading, said_of, sentences, series
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.detect.config import DetectConfig, Limit, Spike
+from gateway.detect.config import DetectConfig, Limits, Rules
 from gateway.wire import Reading
-
-OFF = Spike(enabled=False)
 
 
 def config(
     low: float | None = None, high: float | None = None, hysteresis: float | None = None
 ) -> DetectConfig:
-    return DetectConfig(limits=(Limit("temperature", low=low, high=high, hysteresis=hysteresis),), spike=OFF)
+    return DetectConfig(rules=(OFF, Rules("temperature", limits=Limits(low, high, hysteresis))))
 
 
 def test_the_first_reading_ever_can_raise() -> None:
@@ -79,7 +77,7 @@ def test_a_state_with_limit_zero_is_cleared_at_zero() -> None:
 
 
 def test_a_limit_that_matches_no_sensor_judges_nothing() -> None:
-    other = DetectConfig(limits=(Limit("humidity", high=1.0),), spike=OFF)
+    other = DetectConfig(rules=(OFF, Rules("humidity", limits=Limits(high=1.0))))
 
     assert said_of(series([99.0]), other) == []
 

@@ -10,12 +10,13 @@ from detecting import NOON, SECOND, noise, reading, said_of, series
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.detect.baseline import LARGEST
-from gateway.detect.config import DetectConfig, Spike
+from gateway.detect.config import DetectConfig, Rules, Spike
+from gateway.detect.text import LARGEST
 from gateway.wire import Anomaly
 
-CONFIG = DetectConfig()
-WARM_UP = CONFIG.spike.warm_up
+ONLY = Rules(rate=False, stuck=False, silence=False, never_seen=False, spike_aggregate=False)
+CONFIG = DetectConfig(rules=(ONLY,))
+WARM_UP = Spike().warm_up
 
 
 def numbers(said: Anomaly, pattern: str) -> list[float]:
@@ -31,7 +32,7 @@ def reference(values: list[float], interval: float, tau: float, warm_up: int) ->
     mad = 1.4826 * statistics.median([abs(value - mean) for value in start])
     variance = sum(min(abs(value - mean), 6 * mad) ** 2 for value in start) / (warm_up - 1)
     for count, value in enumerate(values[warm_up:], warm_up + 1):
-        alpha = max(1 / count, min(1 - math.exp(-interval / tau), 1 / warm_up))
+        alpha = max(1 / count, min(interval / (tau + interval), 1 / warm_up))
         residual = value - mean
         limit = 6 * math.sqrt(variance)
         residual = max(-limit, min(limit, residual))
@@ -209,7 +210,7 @@ mixed = st.lists(
 @given(mixed)
 @example([0.0] * 9 + [1e300] * 3 + [0.0])
 def test_no_anomaly_outlasts_a_warm_up(values: list[float]) -> None:
-    quick = DetectConfig(spike=Spike(warm_up=10))
+    quick = DetectConfig(rules=(Rules(spike=Spike(warm_up=10)), ONLY))
     readings = series([*noise(10), *values])
     said = said_of(readings, quick)
 

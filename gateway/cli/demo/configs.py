@@ -79,10 +79,9 @@ port = {_text(port)}
     )
     limits = "".join(
         f"""
-[[limits]]
+[[rules]]
 sensor = {_text(sensor.name)}
-low = {sensor.low}
-high = {sensor.high}
+limits = {{ low = {sensor.low}, high = {sensor.high} }}
 """
         for sensor in sensors_of("any", seed=0)
     )

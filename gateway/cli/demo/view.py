@@ -150,7 +150,7 @@ def _anomalies(score: Score) -> Table:
     table = _table("Anomalies found", "device", "sensor", "", "in one sentence")
     styles = {"raised": "red", "updated": "yellow", "cleared": "green"}
     for one in list(score.anomalies)[-_SHOWN:]:
-        event = Text(one.event, style=styles[one.event])
+        event = Text(one.event, style=styles.get(one.event, ""))
         table.add_row(Text(one.device), Text(one.sensor), event, Text(one.sentence))
     return table
 

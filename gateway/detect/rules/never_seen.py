@@ -1,0 +1,158 @@
+"""The rule `never-seen`: a value far outside of all that the sensor has ever shown."""
+
+from typing import Final, Literal
+
+import numpy as np
+
+from gateway.detect.config import DetectConfig
+from gateway.detect.events import Finding
+from gateway.detect.poll import Poll, in_rounds
+from gateway.detect.rules.rule import Say
+from gateway.detect.state import Columns, Floats
+from gateway.detect.text import LARGEST, duration, quantity
+
+WARM_UP: Final = 1000
+MARGIN: Final = 0.05
+EARLY: Final = 0.5
+"""Nothing is said before so many readings and a day. From then on a value must be beyond the range by the margin, a share
+of the range, and by `EARLY` divided by the days that were seen: a range seen for longer is known better."""
+
+
+class NeverSeen:
+    """The range of a sensor is all that it has shown. During warm-up the median of three readings in a row counts, so that
+    a lone piece of garbage does not widen it for good.
+
+    Outside by less than the margin a reading widens the range; by more it raises an anomaly. That is updated when twice
+    as far outside as when last said, and cleared when the value is back in the range, which then takes in what was seen
+    meanwhile. States and counters are not judged. The score is the distance to the range, as a share of it.
+    """
+
+    slot: Final = "never-seen"
+    name: Final = "never-seen"
+
+    def __init__(self) -> None:
+        fields = ("low", "high", "top", "bottom", "earlier_low", "earlier_high", "said")
+        self.columns = Columns(
+            {"open": "?", "unlearned": "?", "since": "i8"} | dict.fromkeys(fields, "f8"),
+            {"low": np.inf, "high": -np.inf},
+        )
+        self.settings = Columns({"on": "?"})
+
+    def watch(self, row: int, device: str, sensor: str, config: DetectConfig) -> bool:
+        """See Rule."""
+        wanted = config.never_seen_for(device, sensor)
+        self.settings["on"][row] = wanted
+        return wanted
+
+    def judge(self, poll: Poll, say: Say) -> None:
+        """See Rule."""
+        state, row, value = self.columns, poll.row, poll.value
+        ready = (poll.number >= WARM_UP) & (poll.age >= 1.0)
+        lower, upper = np.minimum(poll.before2, poll.before), np.maximum(poll.before2, poll.before)
+        middle = np.maximum(lower, np.minimum(upper, value))
+        x = np.where(ready, value, middle)
+        low, high = state["low"][row], state["high"][row]
+        outside = (x < low) | (x > high) | state["open"][row]
+        outside &= self.settings["on"][row] & (np.abs(value) < LARGEST)
+        if not outside.any():
+            return
+        margin = MARGIN + EARLY / np.maximum(poll.age, 1.0)
+        judged = ready & poll.is_quantity()
+        suspect = judged & (np.maximum(value - high, low - value) > margin * (high - low))
+        concerned = poll.whole_rows(outside & (suspect | state["open"][row]))
+        silent = np.flatnonzero(outside & ~concerned)
+        np.maximum.at(state["high"], row[silent], x[silent])
+        np.minimum.at(state["low"], row[silent], x[silent])
+        concerned &= np.abs(value) < LARGEST
+        for element, rows in in_rounds(row, np.flatnonzero(concerned)):
+            low, high, is_open = state["low"][rows], state["high"][rows], state["open"][rows]
+            v = np.where(is_open, value[element], x[element])
+            width = high - low
+            distance = np.maximum(v - high, low - v)
+            bound = margin[element] * width
+            raised = ~is_open & judged[element] & (distance > bound) & (width > 0)
+            cleared = is_open & (distance <= 0)
+            said = state["said"][rows]
+            updated = is_open & (distance >= 2 * said)
+            state["open"][rows] = (is_open | raised) & ~cleared
+            state["since"][rows] = np.where(raised, poll.time[element], state["since"][rows])
+            state["said"][rows] = np.where(raised | updated, distance, said)
+            state["unlearned"][rows] &= ~raised
+            for name, edge in (("earlier_low", low), ("earlier_high", high), ("top", v), ("bottom", v)):
+                state[name][rows] = np.where(raised, edge, state[name][rows])
+            state["top"][rows] = np.where(is_open, np.maximum(state["top"][rows], v), state["top"][rows])
+            state["bottom"][rows] = np.where(
+                is_open, np.minimum(state["bottom"][rows], v), state["bottom"][rows]
+            )
+            grows = ~is_open & ~raised
+            teaches = cleared & ~state["unlearned"][rows]
+            wide = np.where(teaches, state["top"][rows], np.where(grows, v, -np.inf))
+            deep = np.where(teaches, state["bottom"][rows], np.where(grows, v, np.inf))
+            state["high"][rows] = np.fmax(high, wide)
+            state["low"][rows] = np.fmin(low, deep)
+            wanted = np.where(is_open, 2 * said, bound)
+            known = judged[element] & (wanted > 0)
+            poll.ratio[element] = np.maximum(
+                poll.ratio[element], np.where(known, distance / np.where(known, wanted, 1.0), 0.0)
+            )
+            for at in np.flatnonzero(raised | updated | cleared):
+                event: Literal["raised", "updated", "cleared"] = (
+                    "raised" if raised[at] else "cleared" if cleared[at] else "updated"
+                )
+                self._say(poll, say, int(element[at]), event, low[at], high[at], said[at])
+
+    def accept(self, row: int) -> str:
+        """See Rule."""
+        state = self.columns
+        state["high"][row] = max(state["high"][row], state["top"][row])
+        state["low"][row] = min(state["low"][row], state["bottom"][row])
+        self.close(row)
+        return self._range(row)
+
+    def fault(self, row: int) -> str:
+        """See Rule."""
+        state = self.columns
+        state["unlearned"][row] = True
+        state["low"][row] = max(state["low"][row], state["earlier_low"][row])
+        state["high"][row] = min(state["high"][row], state["earlier_high"][row])
+        return self._range(row)
+
+    def close(self, row: int) -> None:
+        """See Rule."""
+        self.columns["open"][row] = False
+
+    def _range(self, row: int) -> str:
+        return f"the range is {self.columns['low'][row]:.10g} to {self.columns['high'][row]:.10g}"
+
+    def _say(  # noqa: PLR0913, PLR0917 - the numbers of one sentence
+        self,
+        poll: Poll,
+        say: Say,
+        element: int,
+        event: Literal["raised", "updated", "cleared"],
+        low: Floats,
+        high: Floats,
+        said: Floats,
+    ) -> None:
+        reading, row = poll.reading(element), int(poll.row[element])
+        value, unit, bottom, top = poll.shown(element), reading.unit, float(low), float(high)
+        distance = max(float(value) - top, bottom - float(value), 0.0)
+        share = distance / (top - bottom)
+        text = f"{quantity(bottom, unit, value)} to {quantity(top, unit, value)}"
+        if event == "cleared":
+            state = self.columns
+            seen = (
+                f"{quantity(float(state['bottom'][row]), unit)} to {quantity(float(state['top'][row]), unit)}"
+            )
+            lasted = duration(reading.time - int(state["since"][row]))
+            text = f"back at {quantity(value, unit)} within the range {text} after {lasted}; meanwhile {seen}"
+        else:
+            edge = top if float(value) > top else bottom
+            way = "above" if float(value) > top else "below"
+            text = (
+                f"{quantity(value, unit, edge)} is {way} the range {text} of {int(poll.number[element])} readings before, "
+                f"by {100 * share:.3g} % of it"
+            )
+            if event == "updated":
+                text += f"; {100 * float(said) / (top - bottom):.3g} % when last said"
+        say(Finding(int(poll.place[element]), row, event, "alarm", text, share, bottom, top))
