@@ -50,13 +50,18 @@ class Readback:
             was removed.
     """
 
-    def __init__(self, config: Kafka, topics: Sequence[str]) -> None:
+    def __init__(
+        self, config: Kafka, topics: Sequence[str], sent: tuple[int | None, int | None] = (None, None)
+    ) -> None:
         """Ask the cluster what there is.
+
+        `sent`: only what was sent from then on, and before then, in milliseconds since 1970 UTC.
 
         Raises:
             ReadbackError: see there.
         """
         self._config = config
+        self._sent = sent
         self._why: KafkaError | None = None
         try:
             self._consumer = Consumer(
@@ -183,9 +188,19 @@ class Readback:
                 begins[one], self._ends[one] = self._consumer.get_watermark_offsets(
                     TopicPartition(*one), ANSWER_TIMEOUT
                 )
+            for place, moment in enumerate(self._sent):
+                if moment is not None:
+                    self._bound(begins if place == 0 else self._ends, moment)
         except KafkaException as error:
             self._fail(error)
         return begins
+
+    def _bound(self, places: dict[_Partition, int], moment: int) -> None:
+        """Put each place where the first record is that was sent then or later; at the end if there is none."""
+        asked = [TopicPartition(*one, moment) for one in places]
+        for found in self._consumer.offsets_for_times(asked, ANSWER_TIMEOUT):
+            one = found.topic, found.partition
+            places[one] = found.offset if found.offset >= 0 else self._ends[one]
 
     def _assign(self, begins: dict[_Partition, int]) -> None:
         self._reached.update(begins)
