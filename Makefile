@@ -8,10 +8,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench faults clean servers
+.PHONY: help demo test check bench faults faults-detect clean servers
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: .venv/gateway ## watch sensor readings go into Kafka and anomalies come out; needs no Java, touches nothing else
 	.venv/bin/gatewayctl demo
@@ -37,6 +37,9 @@ FAULTS ?=
 
 faults: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1, with SPILL_AFTER=1 and all FAULTS=a,b,c; count what they cost
 	.venv/bin/python tests/faults/laboratory.py --rounds $(ROUNDS) --seed $(SEED) --spill-after $(SPILL_AFTER) --faults "$(FAULTS)"
+
+faults-detect: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1 against three processes of gateway-detect; compare
+	.venv/bin/python tests/faults/detect_laboratory.py --rounds $(ROUNDS) --seed $(SEED) --faults "$(FAULTS)"
 
 clean: ## remove everything that these targets have made, the Kafka jars included
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

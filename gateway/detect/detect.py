@@ -196,9 +196,12 @@ class Detect:
 
 
 def _tell(said: Iterable[Said]) -> None:
+    """To the log; of a storm only that it is one, and not what it is made of."""
     for one in said:
         anomaly = one.anomaly
-        say = _log.info if anomaly.event == "cleared" else _log.warning
+        if anomaly.storm and anomaly.storm != anomaly.id:
+            continue
+        say = _log.warning if anomaly.event in {"raised", "updated"} else _log.info
         say(
             "anomaly",
             state=anomaly.event,

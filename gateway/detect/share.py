@@ -124,13 +124,12 @@ class Share:
         self._marked = mark
         if self.next > begin:
             _log.warning(
-                "readings are gone that were to be read again"
-                if self.live
-                else "readings are gone for replay",
+                "readings are gone that were to be read",
                 partition=partition,
                 from_offset=begin,
                 to_offset=self.next,
-                remedy="keep the readings topic for longer than gateway-detect may be away (retention.ms, retention.bytes)",
+                not_judged=max(0, self.next - max(begin, found.committed or 0)),
+                remedy="keep readings for longer than gateway-detect may be away (retention.ms, retention.bytes)",
             )
         if mark != self.next:
             self._mark()
@@ -165,7 +164,8 @@ class Share:
             arrivals = [one for one in arrivals if one.offset >= self.next]
         if not self.live:
             again = [one for one in arrivals if one.offset < self._spoken]
-            self.bank.judge(again)
+            # What has no reading behind it was not said before: it is written together with the rows that it changes.
+            self._said += [one for one in self.bank.judge(again) if one.offset < 0]
             arrivals = arrivals[len(again) :]
         self.next = max(self.next, polled.next_offset)
         if not self.live:

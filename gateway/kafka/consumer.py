@@ -96,6 +96,7 @@ class ReadingsConsumer:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "fetch.queue.backoff.ms": 5,  # the default, a second, halves the rate whenever the queue was full
+            "fetch.wait.max.ms": 100,  # a partition that begins waits for a fetch of the others
             "queued.min.messages": 20_000,  # with the next, what a backlog takes of the memory: two polls ahead
             "queued.max.messages.kbytes": 16_384,
             "fetch.message.max.bytes": 131_072,  # of each partition at a time, before decompression

@@ -81,6 +81,7 @@ class StateReader:
         try:
             committed = self._stable(consumer)
             low, high = consumer.get_watermark_offsets(self._readings, ANSWER_TIMEOUT)
+            self._know(consumer)
             rows = self._rows(consumer, self._end())
         except KafkaException as error:
             raise StateUnreadableError(explain_reading(error.args[0])) from None
@@ -98,6 +99,7 @@ class StateReader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 5,
+                "fetch.wait.max.ms": 20,  # the end of a partition is told by a fetch that brings nothing
                 "group.id": self._group,
                 "log_level": 0,
                 **properties(self._config, self._group),
@@ -133,6 +135,16 @@ class StateReader:
         settings = {"transactional.id": producer, "log_level": 0, **properties(self._config, self._group)}
         Producer(settings).init_transactions(ANSWER_TIMEOUT)
         _log.info("ended the transaction of who had the partition before", partition=self._readings.partition)
+
+    def _know(self, consumer: Consumer) -> None:
+        """That the partition is there; and the client, which looks for a topic new to it only every second, knows it."""
+        topic, number = self._state.topic, self._state.partition
+        found = consumer.list_topics(topic, ANSWER_TIMEOUT).topics[topic]
+        if number not in found.partitions:
+            raise StateUnreadableError(
+                f"topic {topic!r} has no partition {number}: give it as many as the readings topic has "
+                f"(kafka-topics.sh --alter --topic {topic} --partitions N)"
+            )
 
     def _end(self) -> int:
         """Where the state ends, behind transactions that are not decided yet too."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from counting import CountingBank
+from detect_member import Names
 from waiting import wait_until
 
 from gateway.wire import Arrival, decode_anomaly, decode_reading, encode_anomaly
@@ -50,9 +51,9 @@ class Verdict:
 class Judge:
     """Reads along; take() up to the ends as they are. The topics must have the same number of partitions."""
 
-    def __init__(self, bootstrap: str, partitions: int, anomalies: str = "anomalies") -> None:
-        self._readings = Reader(bootstrap, "readings", partitions)
-        self._anomalies = Reader(bootstrap, anomalies, partitions)
+    def __init__(self, bootstrap: str, partitions: int, names: Names) -> None:
+        self._readings = Reader(bootstrap, names.readings, partitions)
+        self._anomalies = Reader(bootstrap, names.anomalies, partitions)
         self._banks = [CountingBank() for _ in range(partitions)]
         self._expected: list[deque[Pair]] = [deque() for _ in range(partitions)]
         self._found: list[deque[Pair]] = [deque() for _ in range(partitions)]
@@ -121,6 +122,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 5,
+                "fetch.wait.max.ms": 20,  # while a broker waits for records, it answers nothing else
                 "log_level": 0,
             }
         )

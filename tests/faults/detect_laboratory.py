@@ -24,7 +24,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 import kafka  # noqa: E402 - found through the line above, as all that follow
 from detect_faults import FAULTS  # noqa: E402
 from detect_judge import Judge, Verdict  # noqa: E402
-from detect_plant import PARTITIONS, Member, Plant  # noqa: E402
+from detect_member import Member  # noqa: E402
+from detect_plant import ALONE, NAMES, PARTITIONS, Plant  # noqa: E402
 from laboratory import draw  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _play(folder: Path, rounds: int, seed: int, names: Sequence[str], played: list[Round]) -> bool:
     _say(f"starting three Kafka brokers and three processes in {folder}")
     with Plant(folder, random.Random(f"{seed}/feeder")) as plant:
-        judge = Judge(plant.cluster.near, PARTITIONS)
+        judge = Judge(plant.cluster.near, PARTITIONS, NAMES)
         asked: list[str] = []
         deck = draw(names, random.Random(seed))
         for number in range(1, rounds + 1):
@@ -142,14 +143,14 @@ def _all_said(judge: Judge, asked: Sequence[str]) -> bool:
 
 def _alone(plant: Plant, last: Round) -> Verdict:
     """One process of another group over the same readings, undisturbed."""
-    member = Member(plant.folder / "alone", plant.cluster.near, "alone", "alone")
+    member = Member(plant.folder / "alone", plant.cluster.near, ALONE)
     member.start()
     try:
-        plant.caught_up("the readings by one undisturbed process", 300, "alone")
+        plant.caught_up("the readings by one undisturbed process", 300, ALONE.group)
         member.stop()
     finally:
         member.kill()
-    judge = Judge(plant.cluster.near, PARTITIONS, "alone")
+    judge = Judge(plant.cluster.near, PARTITIONS, ALONE)
     verdict = judge.take()
     judge.close()
     last.complaints += verdict.differences

@@ -5,9 +5,6 @@ feeder -> readings -> proxies -> three processes of one group (gateway-detect wi
 """
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,15 +13,16 @@ from operator import ge
 from pathlib import Path
 from typing import Final, Self
 
-import counting
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from detect_member import Member, Names
 from kafka_cluster import KafkaCluster
 from waiting import wait_until
 
 import devices.reading
 from gateway.wire import VERSION, Command, encode_command, encode_reading
 
-GROUP: Final = "laboratory"
+NAMES: Final = Names()
+ALONE: Final = Names(group="alone", anomalies="alone", state="alone-state")
 PARTITIONS: Final = 6
 DEVICES: Final = 120
 SECOND: Final = 1_000_000_000
@@ -34,23 +32,8 @@ RATE: Final = 1_500
 """Readings a second."""
 
 PIECE: Final = 30
-SNAPSHOT_EVERY: Final = 3.0
 RECOVERY: Final = 60.0
 """Seconds within which all that was there at a fault must be dealt with."""
-
-CONFIG: Final = """
-group = "{group}"
-state_dir = "{folder}/state"
-snapshot_every = {snapshot_every}
-[kafka]
-bootstrap_servers = "{bootstrap}"
-anomalies_topic = "{anomalies}"
-state_topic = "{state}"
-create_topics = false
-[log]
-format = "json"
-level = "info"
-"""
 
 
 class Feeder:
@@ -113,62 +96,6 @@ class Feeder:
             self._producer.poll(0)
 
 
-class Member:
-    """One process of the group."""
-
-    def __init__(
-        self, folder: Path, bootstrap: str, group: str = GROUP, anomalies: str = "anomalies"
-    ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.log = folder / "log"
-        self._config = folder / "detect.toml"
-        self._config.write_text(
-            CONFIG.format(
-                group=group,
-                folder=folder,
-                bootstrap=bootstrap,
-                snapshot_every=SNAPSHOT_EVERY,
-                anomalies=anomalies,
-                state="detect-state" if group == GROUP else f"{group}-state",
-            )
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def start(self) -> None:
-        if not self.running:
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, counting.__file__, "--config", self._config],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def stop(self) -> None:
-        """SIGTERM; it must end in order."""
-        assert self._process is not None
-        self._process.terminate()
-        code = self._process.wait(60)
-        assert code == 0, f"a process ended with {code}; see {self.log}"
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-
-
 class Plant:
     """All of it. Use as a context manager."""
 
@@ -176,7 +103,7 @@ class Plant:
         self.folder = folder
         self.cluster = KafkaCluster(folder / "kafka")
         self.feeder = Feeder(self.cluster.near, chance)
-        self.members = [Member(folder / f"member-{n}", self.cluster.far) for n in range(MEMBERS)]
+        self.members = [Member(folder / f"member-{n}", self.cluster.far, NAMES) for n in range(MEMBERS)]
         self.note = ""
         self._stack = ExitStack()
 
@@ -200,7 +127,7 @@ class Plant:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def caught_up(self, what: str, within: float = RECOVERY, group: str = GROUP) -> float:
+    def caught_up(self, what: str, within: float = RECOVERY, group: str = NAMES.group) -> float:
         """Wait until the group has dealt with all that is in Kafka now; how many seconds that took."""
         began = time.monotonic()
         places = [TopicPartition("readings", number) for number in range(PARTITIONS)]

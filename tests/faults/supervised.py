@@ -100,7 +100,7 @@ class Detector:
         self.log = folder / "gateway-detect.log"
         self._config = folder / "detect.toml"
         self._config.write_text(
-            f'[kafka]\nbootstrap_servers = "{bootstrap}"\n[log]\nformat = "json"\nlevel = "error"\n'
+            f'state_dir = "{folder}"\n[kafka]\nbootstrap_servers = "{bootstrap}"\n[log]\nformat = "json"\nlevel = "error"\n'
         )
         self._process: subprocess.Popen[bytes] | None = None
 

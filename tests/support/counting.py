@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from gateway.detect.config import load_detect
+from gateway.detect.events import Said
 from gateway.detect.service import run
-from gateway.detect.share import Said, StateError
+from gateway.detect.snapshot import StateError
 from gateway.wire import VERSION, Anomaly, Arrival, Command, Value
 
 EVERY: Final = 7

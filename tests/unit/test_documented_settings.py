@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from devices import registry
-from gateway.config import GatewayConfig, SourceKeys, load
+from gateway.config import DetectKafka, GatewayConfig, Log, SourceKeys, load
+from gateway.detect.config import DetectConfig
 from gateway.sources import open_sources
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -60,6 +61,17 @@ def test_every_key_of_gateway_toml_is_shown_with_its_default(table: str) -> None
     for key, value in shown.items():
         if (table, key) not in EXAMPLES:
             assert value == plain(expected[key]), f"{table}.{key}"
+
+
+DETECT = documented((CONFIG / "detect.toml").read_text())
+
+
+@pytest.mark.parametrize(("table", "kind"), [("", DetectConfig), ("kafka", DetectKafka), ("log", Log)])
+def test_every_key_of_detect_toml_is_shown_with_its_default(table: str, kind: Any) -> None:
+    tables = {"kafka", "log", "rules"}
+    expected = {key: value for key, value in defaults(kind).items() if table or key not in tables}
+
+    assert {**DETECT[table], "options": {}} == {**expected, "options": {}}
 
 
 def test_every_key_that_all_sources_have_is_shown_with_its_default() -> None:

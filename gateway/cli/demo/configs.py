@@ -92,6 +92,7 @@ group = {_text(GROUP)}
 [kafka]
 bootstrap_servers = {_text(servers)}
 create_topics = false
+delivery = "at-least-once"
 options = {{ "group.protocol" = "consumer" }}
 
 [log]

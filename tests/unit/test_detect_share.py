@@ -1,0 +1,272 @@
+"""A partition's state survives a crash at any point: what is written in the end is what an undisturbed reader would have written."""
+
+from collections.abc import Sequence
+
+import counting
+import msgspec
+import pytest
+from counting import EVERY, CountingBank
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import DetectKafka
+from gateway.detect import share as share_module
+from gateway.detect.share import MARKER, VERSION, Mark, Share
+from gateway.kafka.consumer import Polled
+from gateway.kafka.outlet import Part
+from gateway.kafka.state import Found
+from gateway.wire import Anomaly, Arrival, Command, Reading, decode_anomaly
+
+KAFKA = DetectKafka()
+SECOND = 1_000_000_000
+
+
+def arrivals(count: int, sensors: int = 3, spread: int = 1) -> list[Arrival]:
+    """Of some sensors in turn, `spread` offsets apart as where transactions leave their marks."""
+    return [
+        Arrival(
+            n * spread,
+            b"pi-7/press",
+            Reading(
+                1,
+                "pi-7",
+                "spool",
+                n + 1,
+                "line",
+                "press",
+                f"s{n % sensors}",
+                n * SECOND,
+                n * SECOND,
+                float(n),
+            ),
+        )
+        for n in range(count)
+    ]
+
+
+class Cluster:
+    """What Kafka keeps of one partition: written whole or not at all."""
+
+    def __init__(self, readings: Sequence[Arrival]) -> None:
+        self.readings = readings
+        self.low = 0
+        self.rows: dict[bytes, bytes] = {}
+        self.committed: int | None = None
+        self.said: list[Anomaly] = []
+
+    @property
+    def high(self) -> int:
+        return self.readings[-1].offset + 1 if self.readings else 0
+
+    def share(self, start: str = "earliest") -> Share:
+        found = Found(dict(self.rows), self.committed, self.low, self.high)
+        return Share(KAFKA, 0, CountingBank(), found, "earliest" if start == "earliest" else "latest")
+
+    def commit(self, share: Share) -> None:
+        if (part := share.part()) is None:
+            return
+        self.write(part)
+        share.settled()
+
+    def write(self, part: Part) -> None:
+        assert self.committed is None or part.offset >= self.committed, "set back"
+        self.committed = part.offset
+        self.said += [decode_anomaly(record.value) for record in part.said]
+        for record in part.rows:
+            assert record.topic == KAFKA.state_topic
+            assert record.partition == 0
+            if record.value:
+                self.rows[record.key or b""] = record.value
+            else:
+                self.rows.pop(record.key or b"", None)
+
+    def poll(self, share: Share, most: int) -> bool:
+        """Judge the next few; whether there were any."""
+        next_ones = [one for one in self.readings if one.offset >= max(share.next, self.low)][:most]
+        if next_ones:
+            share.judge(Polled(0, next_ones, next_ones[-1].offset + 1))
+        return bool(next_ones)
+
+
+def undisturbed(readings: Sequence[Arrival]) -> list[Anomaly]:
+    return [said.anomaly for said in CountingBank().judge(readings)]
+
+
+Step = tuple[str, int]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("poll"), st.integers(1, 9)),
+        st.tuples(st.just("poll, crash"), st.integers(1, 9)),
+        st.tuples(st.just("snapshot"), st.integers(0, 9)),
+        st.tuples(st.just("crash"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@given(steps=STEPS, spread=st.integers(1, 2), most=st.integers(1, 4), every=st.integers(1, 3))
+def test_a_crash_at_any_point_changes_nothing_that_is_said(
+    steps: list[Step], spread: int, most: int, every: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(share_module, "MOST_ROWS", most)
+        patch.setattr(counting, "EVERY", every)
+        cluster = Cluster(arrivals(60, spread=spread))
+        share = cluster.share()
+        for step, number in steps:
+            if step == "snapshot" and share.live:
+                pieces = 0
+                complete = False
+                while not complete and pieces < number:  # fewer than all of them: a crash in between
+                    complete = share.snapshot()
+                    cluster.commit(share)
+                    pieces += 1
+                if not complete:
+                    share = cluster.share()
+            elif step.startswith("poll"):
+                cluster.poll(share, number)
+                if step == "poll":
+                    cluster.commit(share)
+                else:
+                    share = cluster.share()
+            elif step == "crash":
+                share = cluster.share()
+        while cluster.poll(share, 7):
+            cluster.commit(share)
+
+        assert [one for one in cluster.said if one.rule == "count"] == undisturbed(cluster.readings)
+
+
+def test_after_a_snapshot_nothing_is_read_again() -> None:
+    cluster = Cluster(arrivals(40))
+    share = cluster.share()
+    cluster.poll(share, 33)
+    cluster.commit(share)
+    while not share.snapshot():
+        cluster.commit(share)
+    cluster.commit(share)
+
+    successor = cluster.share()
+    assert (successor.next, successor.live) == (33, True)
+    assert successor.bank.sensors == 3
+
+
+def test_without_a_snapshot_all_is_read_again_from_where_the_group_began_and_nothing_said() -> None:
+    cluster = Cluster(arrivals(40))
+    share = cluster.share()
+    cluster.commit(share)  # the marker
+    cluster.poll(share, 33)
+    cluster.commit(share)
+
+    successor = cluster.share()
+    assert (successor.next, successor.live) == (0, False)
+    assert successor.part() is None
+    said = len(cluster.said)
+    cluster.poll(successor, 33)
+    cluster.commit(successor)
+    assert successor.live
+    assert len(cluster.said) == said == 33 // EVERY - 1
+
+
+def test_a_group_that_begins_at_the_latest_says_nothing_of_what_was_before() -> None:
+    cluster = Cluster(arrivals(40))
+    share = cluster.share("latest")
+    assert share.next == 40
+    cluster.commit(share)
+    cluster.readings = arrivals(80)
+    successor = cluster.share("latest")
+    assert successor.next == 40
+
+
+def test_readings_that_are_gone_before_they_could_be_read_again_are_said_and_passed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = Cluster(arrivals(60))
+    share = cluster.share()
+    cluster.poll(share, 20)
+    cluster.commit(share)
+    cluster.low = 30
+
+    successor = cluster.share()
+    assert successor.next == 30
+    assert "readings are gone" in capsys.readouterr().out
+    cluster.poll(successor, 30)
+    cluster.commit(successor)
+    assert cluster.committed == 60
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one() -> None:
+    cluster = Cluster(arrivals(60))
+    share = cluster.share()
+    cluster.poll(share, 60)
+    while not share.snapshot():
+        pass
+    cluster.commit(share)
+    cluster.readings, cluster.committed, cluster.said = arrivals(30), None, []
+
+    successor = cluster.share()
+    assert (successor.next, successor.bank.sensors) == (0, 0)
+    cluster.commit(successor)
+    assert set(cluster.rows) == {MARKER}
+    cluster.poll(successor, 30)
+    cluster.commit(successor)
+    assert cluster.said == undisturbed(cluster.readings)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\x00", b"not msgpack", msgspec.msgpack.encode({"layout": 9})],
+    ids=["none", "a", "b", "c"],
+)
+def test_a_row_that_cannot_be_used_costs_its_sensor_only(
+    damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster(arrivals(60))
+    share = cluster.share()
+    cluster.poll(share, 60)
+    while not share.snapshot():
+        pass
+    cluster.commit(share)
+    broken = next(key for key in cluster.rows if key != MARKER)
+    cluster.rows[broken] = damage
+
+    successor = cluster.share()
+    assert successor.unusable == 1
+    assert successor.bank.sensors == 2
+    assert capsys.readouterr().out.count("state of a sensor cannot be used") == 1
+
+
+@pytest.mark.parametrize("mark", [b"{", msgspec.json.encode(Mark(VERSION + 1, 7))], ids=["damaged", "newer"])
+def test_a_marker_that_cannot_be_used_costs_what_was_not_in_a_row(mark: bytes) -> None:
+    cluster = Cluster(arrivals(60))
+    share = cluster.share()
+    cluster.poll(share, 30)
+    cluster.commit(share)
+    cluster.rows[MARKER] = mark
+
+    assert cluster.share().next == 30
+
+
+def test_silence_and_commands_are_written_with_the_rows_that_they_changed() -> None:
+    """So that a crash behind it repeats neither."""
+    readings = arrivals(32)
+    for place in (30, 31):  # of the other two sensors nothing is heard for a long time
+        reading = msgspec.structs.replace(readings[place].reading, sensor="s0", received=100 * SECOND)
+        readings[place] = readings[place]._replace(reading=reading)
+    cluster = Cluster(readings)
+    share = cluster.share()
+    cluster.poll(share, 30)
+    cluster.poll(share, 1)
+    share.command([Command(1, f"count-press-s1-{EVERY}", "ack", "me", 0)])
+    cluster.commit(share)
+    rules = [one.rule for one in cluster.said]
+    assert (rules.count("silent"), rules.count("ack")) == (2, 1)
+
+    successor = cluster.share()
+    assert not successor.live
+    cluster.poll(successor, 31)
+    cluster.poll(successor, 1)
+    successor.command([Command(1, f"count-press-s1-{EVERY}", "ack", "me", 0)])
+    cluster.commit(successor)
+    rules = [one.rule for one in cluster.said]
+    assert (rules.count("silent"), rules.count("ack")) == (2, 1)
