@@ -12,9 +12,10 @@ import numpy as np
 from gateway.detect.backtest.judging import Flag, Judging
 from gateway.detect.backtest.labels import Window
 from gateway.detect.backtest.recorded import RefusedError
+from gateway.detect.backtest.report import moment
 from gateway.detect.backtest.trace import Trace
 from gateway.detect.config import DetectConfig
-from gateway.detect.state import Floats
+from gateway.detect.state import Floats, Ints
 from gateway.terminal import plain
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def _drawn(
         height = 1.6 + (3.4 if len(shown) == 1 else 2.6) * max(1, len(shown))
         figure = Figure(figsize=(13, height), layout="constrained")
         _compose(figure, title, shown, config, windows)
-        metadata = {"Date": None} if kind == "svg" else None  # the same input gives the same file
+        # Without them the same input gives the same file, and a page names no other one.
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type")) if kind == "svg" else None
         figure.savefig(file, format=kind, dpi=110, metadata=metadata)
     return file.getvalue()
 
@@ -118,7 +120,12 @@ def _compose(
     axes = figure.subplots(max(1, len(shown)), 1, sharex=True, squeeze=False)[:, 0]
     for place, panel in enumerate(shown):
         _panel(axes[place], panel, config, windows)
-    axes[-1].set_xlabel("time (UTC)")
+    times = [one.trace.line()[0] for one in shown]
+    if times:
+        first, last = (
+            moment(int(one))[:10] for one in (min(one[0] for one in times), max(one[-1] for one in times))
+        )
+        axes[-1].set_xlabel(f"time (UTC), {first} to {last}")
     found: dict[str, Any] = {}
     for each in axes:
         handles, names = each.get_legend_handles_labels()
@@ -130,10 +137,14 @@ def _compose(
         )
 
 
+_HALO: Final = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "linewidth": 0}
+
 _ORDER: Final = ["reading", "expected", "limit", "alarm", "advisory", "label"]
 
 
 def _panel(axes: "Axes", panel: Panel, config: DetectConfig, windows: Sequence[Window]) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - see above
+
     time, value = panel.trace.line()
     low, high = _extent(value)
     begin, lowest, highest = panel.trace.band()
@@ -154,7 +165,7 @@ def _panel(axes: "Axes", panel: Panel, config: DetectConfig, windows: Sequence[W
         low, high = min(low, limit), max(high, limit)
     for window in windows:
         if window.device in {"", panel.device} and window.sensor in {"", panel.sensor}:
-            start, end = _days(np.array([window.start, window.end]))
+            start, end = _days([window.start, window.end])
             axes.axvspan(start, end, ymax=0.04, color=LABEL, alpha=0.9, linewidth=0, label="label")
     _flags(axes, panel, time)
     axes.set_ylim(low, high)
@@ -162,24 +173,54 @@ def _panel(axes: "Axes", panel: Panel, config: DetectConfig, windows: Sequence[W
     unit = next((flag.raised.unit for _, flag in panel.flags if flag.raised.unit), "")
     axes.set_ylabel(_text(unit) or "value", parse_math=False)
     axes.xaxis_date(dt.UTC)
+    locator = AutoDateLocator(tz=dt.UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    form = ConciseDateFormatter(locator, tz=dt.UTC, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(form)
     axes.margins(x=0.01)
 
 
-def _flags(axes: "Axes", panel: Panel, time: Any) -> None:
-    """From when to when, and where it began; the number is that in the list."""
-    for place, (number, flag) in enumerate(panel.flags):
-        raised, colour = flag.raised, GRADES[flag.raised.grade]
+def _flags(axes: "Axes", panel: Panel, time: Ints) -> None:
+    """From when to when, and where each began, with its number in the list. Rules that speak at once share a mark."""
+    marks: dict[int, list[tuple[int, Flag]]] = {}
+    for number, flag in panel.flags:
+        raised = flag.raised
         end = flag.cleared.time if flag.cleared is not None else int(time[-1])
-        since, at, until = _days(np.array([raised.since, raised.time, end]))
-        axes.axvspan(since, max(at, until), color=colour, alpha=0.10, linewidth=0)
-        value = float(raised.value) if not isinstance(raised.value, str) else np.nan
-        axes.plot([at], [value], "v", color=colour, markersize=6, markeredgecolor="white", markeredgewidth=0.5,
-                  label=raised.grade, zorder=5, clip_on=False)  # fmt: skip
+        since, at, until = _days([raised.since, raised.time, end])
+        axes.axvspan(since, max(at, until), color=GRADES[raised.grade], alpha=0.10, linewidth=0)
+        marks.setdefault(raised.time, []).append((number, flag))
+    for place, together in enumerate(marks.values()):
+        # An alarm counts more than an advisory.
+        flag = min((one for _, one in together), key=lambda one: list(GRADES).index(one.raised.grade))
+        raised, colour = flag.raised, GRADES[flag.raised.grade]
+        at, value = (
+            _days([raised.time])[0],
+            raised.value if isinstance(raised.value, (int, float)) else np.nan,
+        )
+        axes.plot(
+            [at],
+            [value],
+            "v",
+            color=colour,
+            markersize=8,
+            markeredgecolor="white",
+            label=raised.grade,
+            zorder=5,
+        )
         if place < NUMBERED:
             axes.annotate(
-                f"{number}", (at, value), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7,
-                color=colour, annotation_clip=True,
-            )  # fmt: skip
+                ", ".join(str(number) for number, _ in together),
+                (at, value),
+                xytext=(0, 8),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                fontweight="bold",
+                color=colour,
+                zorder=6,
+                bbox=_HALO,
+                annotation_clip=True,
+            )
 
 
 def _limits(panel: Panel, config: DetectConfig) -> Iterator[float]:
@@ -200,7 +241,7 @@ def _extent(value: Floats) -> tuple[float, float]:
     return max(low - margin, -limit), min(high + margin, limit)
 
 
-def _days(nanoseconds: Any) -> Any:
+def _days(nanoseconds: Ints | Sequence[int]) -> Floats:
     """As matplotlib counts time."""
     return np.asarray(nanoseconds, np.float64) / 86_400e9
 

@@ -99,13 +99,15 @@ class Table:
     ) -> Chunk:
         chunk = Chunk(0, [], most, [], [], [], 0)
         pick = itemgetter(*(self._at[name] for name in self.columns))
+        width = 1 + max(self._at.values())
         for place in range(most):
             number, line = next(lines, (0, None))
             if number == 0:
                 return chunk._replace(rows=place)
             row = _cells(line) if line is not None else None
             if cells:
-                chunk.cells.append(_picked(pick, row or []))
+                full = row or []
+                chunk.cells.append(pick(full if len(full) >= width else full + [""] * (width - len(full))))
             reading = read(number, row) if row is not None else _unreadable(line)
             if isinstance(reading, str):
                 chunk.bad.append(Bad(f"line {number}", reading))
@@ -179,14 +181,6 @@ def _cells(line: str) -> list[str] | None:
         return next(csv.reader([line]))
     except (csv.Error, StopIteration):
         return None
-
-
-def _picked(pick: itemgetter[int], row: list[str]) -> tuple[str, ...]:
-    try:
-        cells: tuple[str, ...] = pick(row)
-    except IndexError:
-        return _picked(pick, [*row, ""])
-    return cells
 
 
 def _unreadable(line: str | None) -> str:
