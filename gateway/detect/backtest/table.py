@@ -160,7 +160,7 @@ class _Rows:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, str | None]]:
-    """Lines that are not blank, by number from 1; None for one that is too long."""
+    """Lines that are not blank, by number from 1, with blanks for stray carriage returns; None for one that is too long."""
     for number, raw in enumerate(iter(partial(file.readline, LINE_LIMIT), b""), 1):
         line: bytes | None = raw
         if len(raw) == LINE_LIMIT and not raw.endswith(b"\n"):
@@ -171,7 +171,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, str | None]]:
             yield number, None
         elif not line.isspace():
             # Bytes that are no UTF-8 come out of it as they went in.
-            yield number, line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+            yield number, line.decode("utf-8", "surrogateescape").rstrip("\r\n").replace("\r", " ")
 
 
 def _cells(line: str) -> list[str] | None:
