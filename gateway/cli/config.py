@@ -48,7 +48,8 @@ def _check_gateway(path: Path) -> str:
 
 def _check_detect(path: Path) -> str:
     config = load_detect(path)
-    _check_client(config.kafka, path, IdempotentSink)
+    exactly_once = config.kafka.delivery == "exactly-once"
+    _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)
     return f"{len(config.rules)} table(s) of rules"
 
 

@@ -136,7 +136,7 @@ class Bank:
         return low, high
 
     def advance(self, gateway: str, until: int) -> list[Said]:
-        """All that came from a gateway until `until`, by its own clock, has been judged, and it is alive: who is silent?"""
+        """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock."""
         rows = self._rows.heard.rows(gateway)
         if not len(rows):
             return []
@@ -199,7 +199,7 @@ class Bank:
         new = np.zeros(len(row), np.int64)
         new[pending.new] = 1
         rows = self._rows
-        rows.heard.hear(row, records.received, new)
+        rows.heard.hear(row, records.received, new, records.place)
         rows.arrived[row] = records.offset
         self._writer.judged(row, int(records.offset.max()))
         # Absurd values overflow, and a value that is not known yet is NaN: both compare as they should.

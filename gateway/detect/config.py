@@ -1,6 +1,7 @@
 """What a person may set in detect.toml."""
 
 import math
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -182,29 +183,29 @@ def load_detect(path: Path) -> DetectConfig:
     """
     config = gateway.config.load(path, DetectConfig)
     for place, rules in enumerate(config.rules):
-        if problem := _problem(rules.limits):
+        for problem in _problems(rules):
             raise ConfigError(f"{path}: rules.{place}.limits{problem}")
     gateway.config.check_topics(config.kafka, path)
     return config
 
 
-def _problem(limits: Limits | bool | None) -> str | None:
-    """The key that is wrong, its value and what is allowed; None if all is well."""
+def _problems(rules: Rules) -> Iterator[str]:
+    """What is wrong with the limits: the key, its value and what is allowed."""
+    limits = rules.limits
     if limits is True:
-        return ": true is not allowed: must say which, { low = ..., high = ... }, or false for none"
+        yield ": true is not allowed: must say which, { low = ..., high = ... }, or false for none"
     if not isinstance(limits, Limits):
-        return None
+        return
     low, high, hysteresis = limits.low, limits.high, limits.hysteresis
     for key, value in (("low", low), ("high", high), ("hysteresis", hysteresis)):
         if value is not None and not math.isfinite(value):
-            return f".{key}: {value} is not allowed: must be a finite number"
+            yield f".{key}: {value} is not allowed: must be a finite number"
     if low is None and high is None:
-        return ".high: is missing, and low too: set at least one of them"
+        yield ".high: is missing, and low too: set at least one of them"
     if hysteresis is not None and hysteresis < 0:
-        return f".hysteresis: {hysteresis:g} is not allowed: must be 0 or more"
+        yield f".hysteresis: {hysteresis:g} is not allowed: must be 0 or more"
     if low is not None and high is not None:
         if low > high:
-            return f".low: {low:g} is not allowed: must be at most high, {high:g}"
+            yield f".low: {low:g} is not allowed: must be at most high, {high:g}"
         if hysteresis is not None and hysteresis > high - low:
-            return f".hysteresis: {hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"
-    return None
+            yield f".hysteresis: {hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"

@@ -1,6 +1,7 @@
 """What rules find, and the records made of that."""
 
 import hashlib
+import math
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ class Origin(NamedTuple):
     spool: str
     seq: int
     time: int
+    value: float = math.nan
 
 
 class Finding(NamedTuple):
@@ -96,17 +98,11 @@ class Sensor(msgspec.Struct):
 
 
 def record(
-    sensor: Sensor,
-    rule: str,
-    slot: Slot,
-    finding: Finding,
-    last: Origin,
-    arrival: Arrival | None,
-    value: float,
+    sensor: Sensor, rule: str, slot: Slot, finding: Finding, arrival: Arrival | None, last: Origin
 ) -> Anomaly:
-    """The record of a finding, with the reading behind it, or, where there is none, the `last` one and its value."""
+    """The record of a finding, with the reading behind it; where there is none, with the `last` one of its sensor."""
     reading = arrival.reading if arrival is not None else None
-    shown = value if reading is None else reading.value
+    shown = last.value if reading is None else reading.value
     return Anomaly(
         v=VERSION,
         id=slot.id,

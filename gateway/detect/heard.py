@@ -1,43 +1,38 @@
 """When each gateway was heard of, in one partition: silence of all is not the silence of each."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
-from gateway.detect.intervals import FIELDS, FLOOR, learn
 from gateway.detect.poll import SECOND, in_rounds, starts
-from gateway.detect.state import LONG_AGO, Bools, Columns, Ints, Row
+from gateway.detect.state import LONG_AGO, Columns, Ints, Row
 
 TOGETHER: Final = 3
 """The silence of fewer sensors than these may be a coincidence, and each is told of."""
 
 GAPS: Final = 16
-"""Absences remembered of each gateway."""
+"""Gaps remembered of each gateway."""
 
 _LATE: Final = 1.5
 _SLACK: Final = 5 * SECOND
 """A sign of life that comes so many times later than usual, and so many nanoseconds, follows an absence."""
 
-_BURST: Final = SECOND
-"""What comes within so many nanoseconds came at once."""
+GAP: Final = 60 * SECOND
+"""Nanoseconds."""
 
 
 class Heard:
     """The gateways whose sensors are in a bank.
 
-    An absence is a time in which none of its sensors was heard of, longer than is usual for the gateway as a whole by the
-    same measure as for one sensor. Hearing of the same readings again changes nothing.
+    A gap is a minute or more in which none of its sensors was heard of. Hearing of the same readings again changes nothing.
     """
 
     def __init__(self) -> None:
         self.columns = Columns(
             {
-                **FIELDS,
                 "last": "i8",
                 "sensors": "i8",
-                "gaps": "i8",
-                "left": ("i8", (GAPS,)),
-                "back": ("i8", (GAPS,)),
                 "alive": "i8",
                 "every": "i8",
                 "since": "i8",
@@ -45,6 +40,8 @@ class Heard:
             {"last": LONG_AGO, "alive": LONG_AGO, "since": LONG_AGO},
         )
         self._numbers: dict[str, int] = {}
+        self._gaps: dict[int, list[tuple[int, int, int]]] = {}
+        """Beginning, end, and the place in the poll of the reading that ended it; -1: it was in an earlier poll."""
         self._names: dict[int, str] = {}
         self._rows: dict[int, set[int]] = {}
         self._free: list[int] = []
@@ -91,35 +88,42 @@ class Heard:
         self._rows[number].discard(row)
         if not self._rows[number]:
             del self._numbers[gateway], self._rows[number], self._names[number]
+            self._gaps.pop(number, None)
             self._free.append(number)
 
     def rows(self, gateway: str) -> Ints:
         """The rows of its sensors."""
         return np.array(sorted(self._rows.get(self._numbers.get(gateway, -1), ())), np.int64)
 
-    def hear(self, row: Ints, received: Ints, new: Ints) -> None:
-        """Readings of a poll, in order; `new` is 1 for the first one ever of a sensor, else 0."""
+    def hear(self, row: Ints, received: Ints, new: Ints, place: Ints) -> None:
+        """Readings of a poll, in order of their place; `new` is 1 for the first one ever of a sensor, else 0."""
         order = np.argsort(self.of[row], kind="stable")
         gateway, received, new = self.of[row][order], received[order], new[order]
         first = starts(gateway)
         columns = self.columns
+        for number, known_gaps in self._gaps.items():
+            self._gaps[number] = [(left, back, -1) for left, back, _ in known_gaps[-GAPS:]]
         before = np.empty_like(received)
         before[1:] = received[:-1]
         before[first] = columns["last"][gateway[first]]
-        begins = received - before >= _BURST
+        # Those that begin a new stretch, and perhaps more: what came before may be older than what came before that.
+        begins = received - before >= GAP
         begins[first] = True
         head = np.flatnonzero(begins)
         newest = np.maximum.reduceat(received, head)
         sensors = np.add.reduceat(new, head)
         owner, now, known = gateway[head], received[head], np.empty(len(head), np.int64)
         last = np.empty(len(head), np.int64)
-        for burst, numbers in in_rounds(owner, np.arange(len(head))):
-            last[burst] = before = columns["last"][numbers]
-            columns["last"][numbers] = np.maximum(before, newest[burst])
-            known[burst] = before = columns["sensors"][numbers]
-            columns["sensors"][numbers] = before + sensors[burst]
-        apart = np.flatnonzero((last != LONG_AGO) & (now - last >= _BURST))
-        self._intervals(owner[apart], last[apart], now[apart], known[apart] >= TOGETHER)
+        for stretch, numbers in in_rounds(owner, np.arange(len(head))):
+            last[stretch] = before = columns["last"][numbers]
+            columns["last"][numbers] = np.maximum(before, newest[stretch])
+            known[stretch] = before = columns["sensors"][numbers]
+            columns["sensors"][numbers] = before + sensors[stretch]
+        gaps = (last != LONG_AGO) & (now - last >= GAP) & (known >= TOGETHER)
+        for at in np.flatnonzero(gaps).tolist():
+            self._gaps.setdefault(int(owner[at]), []).append(
+                (int(last[at]), int(now[at]), int(place[order[head[at]]]))
+            )
 
     def alive(self, gateway: str, until: int) -> None:
         """Its status says that it was alive at `until`."""
@@ -134,32 +138,32 @@ class Heard:
             columns["every"][number] = max(until - before, every * 9 // 10)
         columns["alive"][number] = max(until, before)
 
-    def present(self, row: int, since: int, until: int) -> int:
-        """Nanoseconds between these two times in which the gateway of the sensor is known to have been alive."""
+    def present(self, row: int, since: int, until: int, least: float) -> int:
+        """Nanoseconds between these two times in which the gateway of the sensor is known to have been alive, see `away`."""
         since = max(since, int(self.columns["since"][self.of[row]]))
-        return until - since - self.away(row, since, until)
+        return until - since - self.away(row, since, until, least)
 
-    def away(self, row: int, since: int, until: int) -> int:
-        """Nanoseconds between these two times in which the gateway of the sensor was absent."""
-        number, columns = int(self.of[row]), self.columns
-        if columns["sensors"][number] < TOGETHER:
+    def away(self, row: int, since: int, until: int, least: float, place: int | None = None) -> int:
+        """Nanoseconds between these two times that were in gaps of the gateway of the sensor, of `least` seconds or more.
+
+        Gaps that were not known yet at the reading in this place of the poll do not count.
+        """
+        number = int(self.of[row])
+        if self.columns["sensors"][number] < TOGETHER:
             return 0
-        known = min(int(columns["gaps"][number]), GAPS)
-        left, back = columns["left"][number, :known], columns["back"][number, :known]
-        return int(np.maximum(0, np.minimum(back, until) - np.maximum(left, since)).sum())
+        gaps = self._gaps.get(number, [])
+        known = [gap for gap in gaps if place is None or gap[2] <= place][-GAPS:]
+        long = [(left, back) for left, back, _ in known if (back - left) / 1e9 >= least]
+        return sum(max(0, min(back, until) - max(left, since)) for left, back in long)
 
-    def save(self, gateway: str) -> Row:
-        """What is known of it."""
-        return self.columns.save(np.array([self.number(gateway)]))
+    def save(self, gateway: str) -> tuple[Row, list[tuple[int, int]]]:
+        """What is known of it: its numbers and its gaps."""
+        number = self.number(gateway)
+        gaps = [(left, back) for left, back, _ in self._gaps.get(number, [])[-GAPS:]]
+        return self.columns.save(np.array([number]))[0], gaps
 
-    def load(self, gateway: str, saved: Row) -> None:
+    def load(self, gateway: str, saved: Row, gaps: Iterable[tuple[int, int]]) -> None:
         """Put back what was saved."""
-        self.columns.load(self.number(gateway), saved)
-
-    def _intervals(self, number: Ints, last: Ints, now: Ints, together: Bools) -> None:
-        """Learn the times between bursts, sorted by gateway; those far longer than usual are absences."""
-        gap, columns = (now - last) / 1e9, self.columns
-        for at in np.flatnonzero((gap > learn(columns, number, gap, early=FLOOR)) & together).tolist():
-            place = columns["gaps"][number[at]] % GAPS
-            columns["left"][number[at], place], columns["back"][number[at], place] = last[at], now[at]
-            columns["gaps"][number[at]] += 1
+        number = self.number(gateway)
+        self.columns.load(number, saved)
+        self._gaps[number] = [(left, back, -1) for left, back in gaps]

@@ -18,35 +18,38 @@ _EARLY: Final = 100
 _STEP: Final = 0.01
 
 
-def learn(columns: Columns, row: Ints, gap: Floats, early: float = np.inf) -> Floats:
-    """Learn intervals, sorted by row, and say for each how long one had to be to be remarkable, as it was before
-    (`early` until enough are known).
+def learn(columns: Columns, row: Ints, gap: Floats) -> tuple[Floats, Floats]:
+    """Learn intervals, sorted by row; for each, as it was before: how long is remarkable, and the median.
 
     The median moves by a hundredth up or down, in larger steps at first. The percentile is the longest of the first
-    hundred; then it moves a tenth up, to the interval at most, or a thousandth down: in balance where one in a hundred is
+    hundred; then it moves towards the interval, up to a tenth up or a thousandth down: in balance where one in a hundred is
     longer.
     """
     rounds = Rounds(row)
     usual, slow, count = (columns[name][rounds.rows] for name in FIELDS)
     gap = gap[rounds.order]
-    bound = np.empty(len(row))
+    known = count[rounds.place] + rounds.nth
+    step = np.maximum(_STEP, 1 / (known + 2.0))
+    young = known < _EARLY
+    any_young = bool(young.any())
+    middles, uppers = np.empty(len(row)), np.empty(len(row))
     for start, end in rounds.spans:
-        size, now = end - start, gap[start:end]
-        known, middle, upper = count[:size], usual[:size], slow[:size]
-        bound[start:end] = remarkable(middle, upper, known, early)
-        step = np.maximum(_STEP, 1 / (known + 2.0))
-        later = np.where(now > upper, np.minimum(now, upper * 1.1), upper * 0.999)
-        slow[:size] = np.where(known < _EARLY, np.maximum(upper, now), later)
-        usual[:size] = np.where(known == 0, now, middle * (1 + step * np.sign(now - middle)))
-        count[:size] += 1
-    for name, learned in zip(FIELDS, (usual, slow, count), strict=True):
+        now, middle, upper = gap[start:end], usual[: end - start], slow[: end - start]
+        middles[start:end], uppers[start:end] = middle, upper
+        middle += middle * step[start:end] * np.sign(now - middle)
+        later = np.maximum(np.minimum(now, upper * 1.1), upper * 0.999)
+        if any_young:
+            later = np.where(young[start:end], np.maximum(upper, now), later)
+            middle[known[start:end] == 0] = now[known[start:end] == 0]
+        upper[:] = later
+    for name, learned in zip(FIELDS, (usual, slow, count + rounds.counts), strict=True):
         columns[name][rounds.rows] = learned
-    in_place = np.empty(len(row))
-    in_place[rounds.order] = bound
-    return in_place
+    bound, before = np.empty(len(row)), np.empty(len(row))
+    bound[rounds.order], before[rounds.order] = remarkable(middles, uppers, known), middles
+    return bound, before
 
 
-def remarkable(usual: Floats, slow: Floats, count: Ints, early: float = np.inf) -> Floats:
-    """From how many seconds on silence is remarkable; `early` until enough intervals are known."""
+def remarkable(usual: Floats, slow: Floats, count: Ints) -> Floats:
+    """From how many seconds on silence is remarkable."""
     bound = np.maximum(np.maximum(5 * usual, 3 * slow), FLOOR)
-    return np.where(count >= READY, bound, early)
+    return np.where(count >= READY, bound, np.inf)

@@ -1,5 +1,6 @@
 """The readings of one poll as arrays, and how they fall into rounds in which each sensor has one reading."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -83,29 +84,33 @@ class Rounds:
 
     Attributes:
         rows: each row once, those with most elements first: a round is about the first so many of them.
+        counts: how many elements each of these has.
         order: the elements round by round, in the order of `rows`.
+        nth, place: for each in `order`, in which round it is and the place of its row in `rows`.
         spans: beginning and end of each round in `order`.
     """
 
     def __init__(self, row: Ints) -> None:
-        first = starts(row)
+        first, every = starts(row), np.arange(len(row))
         counts = np.diff(first, append=len(row))
         most = int(counts.max(initial=0))
         if most <= 1:
-            self.rows, self.order = row, np.arange(len(row))
+            self.rows, self.counts, self.order, self.place = row, counts, every, every
+            self.nth = np.zeros(len(row), np.int64)
             self.spans = [(0, len(row))] if len(row) else []
             return
         rank = np.argsort(-counts, kind="stable")
-        self.rows = row[first[rank]]
+        self.rows, self.counts = row[first[rank]], counts[rank]
         sizes = np.bincount(counts, minlength=most + 1)[::-1].cumsum()[::-1][1:]
         bounds = np.concatenate(([0], np.cumsum(sizes)))
         place = np.empty(len(rank), np.int64)
         place[rank] = np.arange(len(rank))
-        nth = np.arange(len(row)) - np.repeat(first, counts)
+        nth = every - np.repeat(first, counts)
         self.order = np.empty(len(row), np.int64)
-        self.order[bounds[nth] + np.repeat(place, counts)] = np.arange(len(row))
-        limits: list[int] = bounds.tolist()
-        self.spans = list(zip(limits, limits[1:], strict=False))
+        self.order[bounds[nth] + np.repeat(place, counts)] = every
+        self.nth = np.repeat(np.arange(most), sizes)
+        self.place = every - bounds[self.nth]
+        self.spans = list(itertools.pairwise(bounds.tolist()))
 
 
 def starts(row: Ints) -> Ints:

@@ -90,7 +90,12 @@ class Rows:
     def last(self, row: int) -> Origin:
         """The last reading that was judged of this sensor."""
         core = self.core
-        return Origin(self.spools.id(int(core["spool"][row])), int(core["seq"][row]), int(core["time"][row]))
+        spool, seq, time = (
+            self.spools.id(int(core["spool"][row])),
+            int(core["seq"][row]),
+            int(core["time"][row]),
+        )
+        return Origin(spool, seq, time, float(core["value"][row]))
 
     def tidy(self) -> None:
         """Forget the ids of spools that no row speaks of."""

@@ -36,7 +36,8 @@ DETECT_DEADLINE: Final = 90.0
 The longest one asks Kafka three questions of ten seconds."""
 
 STOP_DEADLINE: Final = 8.0
-"""Seconds that a stop waits for Kafka to take the anomalies of the last poll and the last snapshot."""
+SNAPSHOT_DEADLINE: Final = 25.0
+"""Seconds that a stop waits for Kafka to take the anomalies of the last poll; and more, if it answers, for the last snapshot."""
 
 SUMMARY_EVERY: Final = 60.0
 """Seconds between two summaries in the log."""
@@ -65,6 +66,8 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
         lifecycle.notify(STOPPING="1", STATUS="stopping")
         await asyncio.wait([work], timeout=STOP_DEADLINE)
+        if outlet.link.reachable:
+            await asyncio.wait([work], timeout=SNAPSHOT_DEADLINE)
         detect.hurry()
         await outlet.close()  # ends a write that Kafka does not answer
         await asyncio.wait([work])

@@ -48,15 +48,8 @@ class Teller:
                 slot = sensor.slots[rule.slot]
             if finding.event == "cleared":
                 self._clear(slot)
-            anomaly = record(
-                sensor,
-                rule.name,
-                slot,
-                finding,
-                self._rows.last(finding.row),
-                arrival,
-                self._value(finding.row),
-            )
+            last = self._rows.last(finding.row)
+            anomaly = record(sensor, rule.name, slot, finding, arrival, last)
             if finding.event == "raised" and self._counts_for_storms(sensor.gateway, offset):
                 name = f"{sensor.device}\0{sensor.sensor}"
                 storm, word = self.storms.raised(
@@ -147,7 +140,7 @@ class Teller:
         finding = Finding(-1, row, "cleared", slot.grade, text, at=last.time)
         self._clear(slot)
         rule = self._rows.by_slot[place].name
-        return Said(offset, sensor.key, record(sensor, rule, slot, finding, last, None, self._value(row)))
+        return Said(offset, sensor.key, record(sensor, rule, slot, finding, None, last))
 
     def _raise(self, rule: Rule, finding: Finding, sensor: Sensor, arrival: Arrival | None) -> Slot:
         first = finding.first
@@ -166,9 +159,6 @@ class Teller:
     def _clear(self, slot: Slot) -> None:
         slot.open = False
         self.open -= 1
-
-    def _value(self, row: int) -> float:
-        return float(self._rows.core["value"][row])
 
     def _counts_for_storms(self, gateway: str, offset: int) -> bool:
         """Not what the restored state of the gateway reflects already."""

@@ -29,6 +29,7 @@ class Writer:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self._fresh = rows.table.fresh()
         self._layout = fingerprint(rows.table.dtype)
         self._gateway_layout = fingerprint(rows.heard.columns.dtype)
         self._changed: dict[int, None] = {}
@@ -89,11 +90,11 @@ class Writer:
         state = decode(key, value)
         if isinstance(state, GatewayState):
             columns = self._rows.heard.columns
-            self._rows.heard.load(state.gateway, row_of(state.row, state.layout, columns.fresh()))
+            self._rows.heard.load(state.gateway, row_of(state.row, state.layout, columns.fresh()), state.gaps)
             self.storms.load(state.gateway, state.storm)
             self.reflected[state.gateway] = state.offset
             return None
-        row = row_of(state.row, state.layout, self._rows.table.fresh())
+        row = row_of(state.row, state.layout, self._fresh)
         for (part, field), spool in zip(SPOOLED, state.spools, strict=False):
             row[part][field] = self._rows.spools.number(spool)
         known = self._rows.index.get((state.sensor.key, state.sensor.device, state.sensor.sensor))
@@ -119,6 +120,7 @@ class Writer:
         return written
 
     def _gateway(self, name: str) -> Written:
-        saved = self._rows.heard.save(name)[0].tobytes()
-        state = GatewayState(name, self._offset, self.storms.save(name), self._gateway_layout, saved)
+        saved, gaps = self._rows.heard.save(name)
+        storm = self.storms.save(name)
+        state = GatewayState(name, self._offset, storm, gaps, self._gateway_layout, saved.tobytes())
         return gateway_key(name), encode(state)

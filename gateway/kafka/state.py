@@ -77,20 +77,21 @@ class StateReader:
         Raises:
             StateUnreadableError: see there.
         """
+        try:
+            return self._read()
+        except KafkaException as error:
+            raise StateUnreadableError(explain_reading(error.args[0])) from None
+
+    def _read(self) -> Found:
         consumer = self._consumer("read_committed")
         try:
             committed = self._stable(consumer)
             low, high = consumer.get_watermark_offsets(self._readings, ANSWER_TIMEOUT)
             self._know(consumer)
-            rows = self._rows(consumer, self._end())
-        except KafkaException as error:
-            raise StateUnreadableError(explain_reading(error.args[0])) from None
-        except TimeoutError:
-            raise StateUnreadableError(f"no answer in {ANSWER_TIMEOUT:.0f} s") from None
+            return Found(self._rows(consumer, self._end()), committed, low, high)
         finally:
             with suppress(KafkaException):
                 consumer.close()
-        return Found(rows, committed, low, high)
 
     def _consumer(self, isolation: str) -> Consumer:
         return Consumer(

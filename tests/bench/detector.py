@@ -3,6 +3,8 @@
 import random
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,22 +13,26 @@ from daemon import COMMANDS
 from figures import Figure, say
 from gatewayd import WITHIN, Bench
 from process import cpu_seconds, frozen, resident
+from waiting import wait_until
 
 from devices.reading import Reading
 from gateway.wire import decode_anomaly, encode_reading
 
-READINGS: Final = 200_000
-SENSORS: Final = 200
+READINGS: Final = 400_000
+SENSORS: Final = 10_000
 LIMIT: Final = 1000.0
 """Only the last reading of each portion is above it: its anomaly says that everything before was judged."""
 
 SECOND: Final = 1_000_000_000
 NOON: Final = 1_767_355_200 * SECOND
 CONFIG: Final = """
+state_dir = "{folder}"
 [kafka]
 bootstrap_servers = "{bootstrap}"
 readings_topic = "judged"
 anomalies_topic = "said"
+[kafka.options]
+"session.timeout.ms" = 45000 # it is held still while its work is laid out
 [log]
 format = "json"
 [[rules]]
@@ -35,34 +41,46 @@ limits = {{ high = {limit} }}
 
 
 def detector(bench: Bench) -> list[Figure]:
-    """Limits and spike, on one reading a second of each of 200 sensors."""
+    """All rules, on one reading a second of each of 10,000 sensors; and how soon their state is there after a restart."""
     bootstrap = bench.server.bootstrap
     for topic in ("judged", "said"):
         bench.server.create_topic(topic)
     config = bench.folder / "detect.toml"
-    config.write_text(CONFIG.format(bootstrap=bootstrap, limit=LIMIT))
+    config.write_text(CONFIG.format(bootstrap=bootstrap, limit=LIMIT, folder=bench.folder))
     said = Consumer({"bootstrap.servers": bootstrap, "group.id": "said"})
     said.assign([TopicPartition("said", 0, 0)])
     say(f"detector: {READINGS:,} readings")
     command: list[str | Path] = [COMMANDS / "gateway-detect", "--config", config]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            _produce(bootstrap, 1, SENSORS)
-            _await_anomaly(said, SENSORS)  # it has its partition, and knows the sensors
-            with frozen(process.pid):
-                _produce(bootstrap, SENSORS + 1, READINGS)
-                cpu, began = cpu_seconds(process.pid), time.monotonic()
-            _await_anomaly(said, SENSORS + READINGS)
-            seconds, cost = time.monotonic() - began, cpu_seconds(process.pid) - cpu
-            memory, _ = resident(process.pid)
-        finally:
-            process.terminate()
+    with _running(command, bench.folder / "detect.log") as process:
+        _produce(bootstrap, 1, SENSORS)
+        _await_anomaly(said, SENSORS)  # it has its partition, and knows the sensors
+        with frozen(process.pid):
+            _produce(bootstrap, SENSORS + 1, READINGS)
+            cpu, began = cpu_seconds(process.pid), time.monotonic()
+        _await_anomaly(said, SENSORS + READINGS)
+        seconds, cost = time.monotonic() - began, cpu_seconds(process.pid) - cpu
+        memory, _ = resident(process.pid)
+    log = bench.folder / "again.log"
+    with _running(command, log) as process:
+        wait_until(lambda: "partition restored" in log.read_text(), "the state", WITHIN)
+        restored = cpu_seconds(process.pid)
     said.close()
     return [
         Figure("gateway-detect: processor time per reading", cost / READINGS * 1e6, "us"),
         Figure("gateway-detect: readings", READINGS / seconds, "/s"),
         Figure("gateway-detect: resident memory", memory, "MB"),
+        Figure("gateway-detect: processor time to start and restore 10,000 sensors", restored, "s"),
     ]
+
+
+@contextmanager
+def _running(command: Sequence[str | Path], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that is stopped in order at the end."""
+    with log.open("wb") as file, subprocess.Popen(command, stderr=file) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _produce(bootstrap: str, first: int, count: int) -> None:

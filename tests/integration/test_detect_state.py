@@ -204,6 +204,22 @@ def test_a_state_topic_that_is_not_compacted_is_complained_of_and_used(group: Gr
     assert len(group.rows()) == DEVICES + PARTITIONS
 
 
+def test_what_kafka_refuses_for_good_is_counted_and_holds_up_nothing(group: Group) -> None:
+    group.server.create_topic(group.names.readings, PARTITIONS)
+    group.server.create_topic(group.names.anomalies, PARTITIONS, max__message__bytes="150")
+    first, second = group.members
+    first.start()
+    group.send(DEVICES * 7)
+    wait_until(lambda: len(first.events("record refused by kafka")) == DEVICES, "all to be refused", 40)
+    first.stop()
+    second.start()
+    wait_until(lambda: len(second.events("partition restored")) == PARTITIONS, "the state", 30)
+    second.stop()
+
+    assert first.events("stopped")[0]["refused"] == DEVICES
+    assert [one["replays"] for one in second.events("partition restored")] == [0] * PARTITIONS
+
+
 def test_the_state_topic_is_made_compacted_with_as_many_partitions_as_the_readings(group: Group) -> None:
     group.make_topics()
     member = group.members[0]

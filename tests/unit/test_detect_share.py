@@ -8,16 +8,12 @@ import pytest
 from counting import EVERY, CountingBank
 from hypothesis import given
 from hypothesis import strategies as st
+from one_partition import STEPS, Cluster, Step
 
-from gateway.config import DetectKafka
 from gateway.detect import share as share_module
-from gateway.detect.share import MARKER, VERSION, Mark, Share
-from gateway.kafka.consumer import Polled
-from gateway.kafka.outlet import Part
-from gateway.kafka.state import Found
-from gateway.wire import Anomaly, Arrival, Command, Reading, decode_anomaly
+from gateway.detect.share import MARKER, VERSION, Mark
+from gateway.wire import Anomaly, Arrival, Command, Reading
 
-KAFKA = DetectKafka()
 SECOND = 1_000_000_000
 
 
@@ -44,64 +40,8 @@ def arrivals(count: int, sensors: int = 3, spread: int = 1) -> list[Arrival]:
     ]
 
 
-class Cluster:
-    """What Kafka keeps of one partition: written whole or not at all."""
-
-    def __init__(self, readings: Sequence[Arrival]) -> None:
-        self.readings = readings
-        self.low = 0
-        self.rows: dict[bytes, bytes] = {}
-        self.committed: int | None = None
-        self.said: list[Anomaly] = []
-
-    @property
-    def high(self) -> int:
-        return self.readings[-1].offset + 1 if self.readings else 0
-
-    def share(self, start: str = "earliest") -> Share:
-        found = Found(dict(self.rows), self.committed, self.low, self.high)
-        return Share(KAFKA, 0, CountingBank(), found, "earliest" if start == "earliest" else "latest")
-
-    def commit(self, share: Share) -> None:
-        if (part := share.part()) is None:
-            return
-        self.write(part)
-        share.settled()
-
-    def write(self, part: Part) -> None:
-        assert self.committed is None or part.offset >= self.committed, "set back"
-        self.committed = part.offset
-        self.said += [decode_anomaly(record.value) for record in part.said]
-        for record in part.rows:
-            assert record.topic == KAFKA.state_topic
-            assert record.partition == 0
-            if record.value:
-                self.rows[record.key or b""] = record.value
-            else:
-                self.rows.pop(record.key or b"", None)
-
-    def poll(self, share: Share, most: int) -> bool:
-        """Judge the next few; whether there were any."""
-        next_ones = [one for one in self.readings if one.offset >= max(share.next, self.low)][:most]
-        if next_ones:
-            share.judge(Polled(0, next_ones, next_ones[-1].offset + 1))
-        return bool(next_ones)
-
-
 def undisturbed(readings: Sequence[Arrival]) -> list[Anomaly]:
     return [said.anomaly for said in CountingBank().judge(readings)]
-
-
-Step = tuple[str, int]
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("poll"), st.integers(1, 9)),
-        st.tuples(st.just("poll, crash"), st.integers(1, 9)),
-        st.tuples(st.just("snapshot"), st.integers(0, 9)),
-        st.tuples(st.just("crash"), st.just(0)),
-    ),
-    max_size=40,
-)
 
 
 @given(steps=STEPS, spread=st.integers(1, 2), most=st.integers(1, 4), every=st.integers(1, 3))
@@ -112,28 +52,7 @@ def test_a_crash_at_any_point_changes_nothing_that_is_said(
         patch.setattr(share_module, "MOST_ROWS", most)
         patch.setattr(counting, "EVERY", every)
         cluster = Cluster(arrivals(60, spread=spread))
-        share = cluster.share()
-        for step, number in steps:
-            if step == "snapshot" and share.live:
-                pieces = 0
-                complete = False
-                while not complete and pieces < number:  # fewer than all of them: a crash in between
-                    complete = share.snapshot()
-                    cluster.commit(share)
-                    pieces += 1
-                if not complete:
-                    share = cluster.share()
-            elif step.startswith("poll"):
-                cluster.poll(share, number)
-                if step == "poll":
-                    cluster.commit(share)
-                else:
-                    share = cluster.share()
-            elif step == "crash":
-                share = cluster.share()
-        while cluster.poll(share, 7):
-            cluster.commit(share)
-
+        cluster.play(steps)
         assert [one for one in cluster.said if one.rule == "count"] == undisturbed(cluster.readings)
 
 

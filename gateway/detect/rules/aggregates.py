@@ -40,13 +40,13 @@ class Closed(NamedTuple):
         return Closed._make(column[which] for column in self)
 
 
-_NAMES: Final = ("count", "total", "low", "high", "last", "begin", "end", "seq", "spool")
+_NAMES: Final = ("held", "total", "low", "high", "last", "begin", "end", "seq", "spool")
 
 
 class Aggregates:
     """Gathers the readings of all sensors."""
 
-    FIELDS: Final = dict.fromkeys(("count", "begin", "end", "seq", "spool"), "i8") | dict.fromkeys(
+    FIELDS: Final = dict.fromkeys(("held", "begin", "end", "seq", "spool"), "i8") | dict.fromkeys(
         ("total", "low", "high", "last"), "f8"
     )
 
@@ -60,7 +60,7 @@ class Aggregates:
         row, value, time = poll.row[element], poll.value[element], poll.time[element]
         first = np.flatnonzero(np.diff(row, prepend=-1))
         head = row[first]
-        held = columns["count"][head]
+        held = columns["held"][head]
         ends = self._ends(row, time, first, head, held)
         # A bin for what each row holds already, in front of the readings; one more behind each end.
         begins = ends.copy()
@@ -70,7 +70,7 @@ class Aggregates:
         owner = row[heads]
         carried = np.zeros(len(heads), np.bool_)
         carried[bin_of[first]] = ~ends[first] & (held > 0)
-        count = np.diff(heads, append=len(row)) + np.where(carried, columns["count"][owner], 0)
+        count = np.diff(heads, append=len(row)) + np.where(carried, columns["held"][owner], 0)
         total = np.where(carried, columns["total"][owner], 0.0)
         # One after the other, so that the sum does not depend on where a poll ends.
         np.add.at(total, bin_of, value)
@@ -105,7 +105,7 @@ class Aggregates:
         turns = np.flatnonzero(minute != before)
         place = np.arange(len(row))
         # Where each row's aggregate began, as a place in this poll, be it one before its first reading.
-        began = np.zeros(len(self._columns["count"]), np.int64)
+        began = np.zeros(len(self._columns["held"]), np.int64)
         began[head] = first - held
         for element, rows in in_rounds(row, turns):
             full = place[element] - began[rows] >= FEWEST

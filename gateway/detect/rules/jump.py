@@ -48,6 +48,18 @@ class Jump(NamedTuple):
     values: int = 0
 
 
+class _Run(NamedTuple):
+    """What goes through all rounds of one call. The arrays after `level` are by place in it, `time` is by sample."""
+
+    level: Level
+    threshold: Floats
+    size: Ints
+    warm_up: Ints
+    order: Ints
+    time: Ints
+    tell: Callable[[Jump], None]
+
+
 class Jumps:
     """Raised at `threshold` sigma, updated whenever twice as far off as when last said.
 
@@ -58,7 +70,10 @@ class Jumps:
 
     def __init__(self, more: Mapping[str, str] | None = None) -> None:
         """`more` fields, for what the rule needs beside."""
-        self.columns = Columns({**FIELDS, **(more or {})}, {"resolution": np.inf, "scale": 1.0})
+        more = more or {}
+        if both := FIELDS.keys() & more.keys():
+            raise ValueError(f"fields that a level has itself: {both}")
+        self.columns = Columns({**FIELDS, **more}, {"resolution": np.inf, "scale": 1.0})
         self.settings = Columns({"on": "?", "warm_up": "i8", "threshold": "f8", "tau": "f8"})
 
     def judge(
@@ -68,7 +83,8 @@ class Jumps:
         rounds = Rounds(row)
         settings, order = self.settings, rounds.order
         warm_up, threshold = settings["warm_up"][rounds.rows], settings["threshold"][rounds.rows]
-        level = Level(self.columns, rounds.rows)
+        level, size = Level(self.columns, rounds.rows), np.minimum(warm_up, SIZE)
+        run = _Run(level, threshold, size, warm_up, order, time, tell)
         value, elapsed = value[order], elapsed[order]
         tau = settings["tau"][row][order]
         # However long the gap and however slow the sensor, one value weighs no more than one of a warm-up.
@@ -79,24 +95,22 @@ class Jumps:
             phase = level.phase[: end - start]
             at: slice | Ints = slice(0, end - start)
             holding = opened = np.zeros(0, np.int64)
-            if (phase != CALM).any():
+            if np.count_nonzero(phase != CALM):
                 opened = np.flatnonzero(phase == OPEN)
                 holding = np.flatnonzero(phase == HOLDING)
                 at = np.flatnonzero((phase == CALM) | (phase == HOLDING))
-                self._warm(level, np.flatnonzero(phase == WARMING), x, warm_up)
+                self._warm(run, np.flatnonzero(phase == WARMING), x)
                 if len(opened):
-                    ratio[start + opened] = self._follow(
-                        level, opened, start, x, order, threshold, warm_up, tell
-                    )
+                    ratio[start + opened] = self._follow(run, opened, start, x)
                 x, weight = x[at], weight[at]
             residual = x - level.mean[at]
             distance = np.abs(residual)
             wanted = level.wanted[at] * level.scale[at]
             ratio[start:end][at] = distance / wanted
             far = distance >= wanted
-            if far.any():
+            if np.count_nonzero(far):
                 places = np.arange(end - start)[at]
-                self._raise(level, places[far], start, x[far], distance[far], order, time, tell)
+                self._raise(run, places[far], start, x[far], distance[far])
                 at, x, residual, weight = places[~far], x[~far], residual[~far], weight[~far]
             level.learn(at, x, residual, weight)
             if len(holding):
@@ -147,19 +161,19 @@ class Jumps:
         self.columns["phase"][row] = CALM
         self.columns["wanted"][row] = self.settings["threshold"][row]
 
-    def _warm(self, level: Level, at: Ints, x: Floats, warm_up: Ints) -> None:
+    def _warm(self, run: _Run, at: Ints, x: Floats) -> None:
         """Collect the first values; when there are enough, begin."""
         if not len(at):
             return
+        level, size = run.level, run.size[at]
         rows, columns = level.rows[at], self.columns
         columns["values"][rows, columns["filled"][rows]] = x[at]
         columns["filled"][rows] += 1
-        size = np.minimum(warm_up[at], SIZE)
-        full = columns["filled"][rows] == size
+        full = columns["filled"][rows] >= size
         for each in np.unique(size[full]):
             these = at[full & (size == each)]
             level.settle(these, int(each), move=False)
-            self._hold_for(level, these, warm_up[these] - int(each), np.full(len(these), np.inf))
+            self._hold_for(level, these, run.warm_up[these] - int(each), np.full(len(these), np.inf))
 
     def _hold_for(self, level: Level, at: Ints, values: Ints, wanted: Floats) -> None:
         """For so many values only a score of `wanted` is raised."""
@@ -177,17 +191,8 @@ class Jumps:
         level.phase[over] = CALM
         level.wanted[over] = threshold[over]
 
-    def _raise(
-        self,
-        level: Level,
-        at: Ints,
-        start: int,
-        x: Floats,
-        distance: Floats,
-        order: Ints,
-        time: Ints,
-        tell: Callable[[Jump], None],
-    ) -> None:
+    def _raise(self, run: _Run, at: Ints, start: int, x: Floats, distance: Floats) -> None:
+        level = run.level
         rows, columns = level.rows[at], self.columns
         score = distance / level.scale[at]
         level.phase[at] = OPEN
@@ -195,40 +200,30 @@ class Jumps:
         columns["farthest"][rows] = x
         columns["earlier_count"][rows] = 0
         columns["calm"][rows] = 0
-        columns["since"][rows] = time[order[start + at]]
+        columns["since"][rows] = run.time[run.order[start + at]]
         columns["values"][rows, 0] = x
         columns["filled"][rows] = 1
         for which, place in enumerate(at.tolist()):
-            tell(self._jump(level, place, int(order[start + place]), "raised", float(score[which])))
+            run.tell(self._jump(level, place, int(run.order[start + place]), "raised", float(score[which])))
 
-    def _follow(
-        self,
-        level: Level,
-        at: Ints,
-        start: int,
-        x: Floats,
-        order: Ints,
-        threshold: Floats,
-        warm_up: Ints,
-        tell: Callable[[Jump], None],
-    ) -> Floats:
+    def _follow(self, run: _Run, at: Ints, start: int, x: Floats) -> Floats:
         """Judge values while an anomaly is open; their scores, relative to what would have made it speak."""
+        level, threshold, size = run.level, run.threshold[at], run.size[at]
         rows, columns, x = level.rows[at], self.columns, x[at]
         score = np.abs(x - level.mean[at]) / level.scale[at]
         columns["values"][rows, columns["filled"][rows]] = x
         columns["filled"][rows] += 1
         farther = score > columns["peak"][rows]
         columns["peak"][rows[farther]], columns["farthest"][rows[farther]] = score[farther], x[farther]
-        calm = np.where(score < threshold[at] / 2, columns["calm"][rows] + 1, 0)
+        calm = np.where(score < threshold / 2, columns["calm"][rows] + 1, 0)
         columns["calm"][rows] = calm
-        size = np.minimum(warm_up[at], SIZE)
         back = calm == CALM_VALUES
-        accepted = ~back & (columns["filled"][rows] == size)
+        accepted = ~back & (columns["filled"][rows] >= size)
         said = columns["said"][rows]
         updated = ~back & ~accepted & (score >= 2 * said)
         for which in np.flatnonzero(back | updated | accepted).tolist():
             place = int(at[which])
-            jump = self._jump(level, place, int(order[start + place]), "back", float(score[which]))
+            jump = self._jump(level, place, int(run.order[start + place]), "back", float(score[which]))
             if updated[which]:
                 jump = jump._replace(kind="updated")
                 columns["said"][rows[which]] = score[which]
@@ -238,10 +233,10 @@ class Jumps:
                 jump = jump._replace(
                     kind="accepted", level=float(level.mean[place]), spread=spread, values=int(size[which])
                 )
-            tell(jump)
-        over = at[back | accepted]
-        peak = columns["peak"][level.rows[over]]
-        self._hold_for(level, over, np.full(len(over), HOLD_OFF), np.maximum(threshold[over], 2 * peak))
+            run.tell(jump)
+        over = back | accepted
+        wanted = np.maximum(threshold[over], 2 * columns["peak"][rows[over]])
+        self._hold_for(level, at[over], np.full(len(wanted), HOLD_OFF), wanted)
         return np.asarray(score / (2 * said))
 
     def _accept(self, level: Level, at: Ints, size: int) -> None:

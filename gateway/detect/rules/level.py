@@ -102,7 +102,7 @@ class Level:
         deviation = np.sqrt(variance)
         resolution = self.resolution[at]
         coarse = deviation < resolution
-        if coarse.any():
+        if np.count_nonzero(coarse):
             resolution[coarse] = np.minimum(resolution[coarse], worth(value[coarse]))
             self.resolution[at] = resolution
         self.scale[at] = np.maximum(deviation, floor(resolution, mean, spread))

@@ -19,8 +19,9 @@ of the range, and by `EARLY` divided by the days that were seen: a range seen fo
 
 
 class NeverSeen:
-    """The range of a sensor is all that it has shown. During warm-up the median of three readings in a row counts, so that
-    a lone piece of garbage does not widen it for good.
+    """The range of a sensor is all that it has shown.
+
+    During warm-up the median of three readings in a row counts, so that a lone piece of garbage does not widen it for good.
 
     Outside by less than the margin a reading widens the range; by more it raises an anomaly. That is updated when twice
     as far outside as when last said, and cleared when the value is back in the range, which then takes in what was seen

@@ -19,11 +19,12 @@ ACCEPTED: Final = 1.5
 
 
 class Silence:
-    """No reading for longer than five times the median interval, three times its 99th percentile, and a minute; or for
-    longer than somebody allows.
+    """No reading for far longer than usual, or for longer than somebody allows.
 
-    Goes by the clock of the gateway, as it stamps what it receives. Time in which nothing at all came from the gateway
-    counts for none of its sensors. Where a gap shows only when the next reading comes, the anomaly is raised and cleared
+    Usual is learned: five times the median interval, three times its 99th percentile, and a minute.
+
+    Goes by the clock of the gateway, as it stamps what it receives. Time in which nothing at all came from the gateway, for
+    half as long or longer, counts for none of its sensors. Where a gap shows only when the next reading comes, the anomaly is raised and cleared
     at that one. Updated when silent twice as long as when last said. The score is the silence in seconds.
     """
 
@@ -52,8 +53,8 @@ class Silence:
         before[poll.first] = poll.core["received"][poll.row[poll.first]]
         gap = np.where(before == LONG_AGO, 0, poll.received - before) / 1e9
         came = np.flatnonzero(gap > 0)
-        bound = np.full(len(gap), np.inf)
-        bound[came] = learn(columns, poll.row[came], gap[came])
+        bound, usual = np.full(len(gap), np.inf), columns["usual"][poll.row]
+        bound[came], usual[came] = learn(columns, poll.row[came], gap[came])
         bound = self._bound(poll.row, bound)
         poll.ratio[came] = np.maximum(poll.ratio[came], gap[came] / bound[came])
         raised = [at for at in np.flatnonzero(gap > bound).tolist() if self._alone(poll, at, before, bound)]
@@ -62,7 +63,7 @@ class Silence:
             row, reading, place = int(poll.row[at]), poll.reading(at), int(poll.place[at])
             silent = max(0, int(poll.received[at]) - int(before[at]))
             if not columns["open"][row]:
-                text = self._text(row, silent)
+                text = self._text(row, silent, float(usual[at]))
                 say(Finding(place, row, "raised", "alarm", text, silent / 1e9, first=poll.previous(at)))
             text = f"back at {quantity(poll.shown(at), reading.unit)} after {duration(silent)} of silence"
             say(Finding(place, row, "cleared", "alarm", text))
@@ -83,9 +84,9 @@ class Silence:
         for at in np.flatnonzero(silent > wanted).tolist():
             row, since = int(rows[at]), int(received[at])
             is_open = bool(columns["open"][row])
-            if not is_open and self._heard.present(row, since, until) / 1e9 <= bound[at]:
+            if not is_open and self._heard.present(row, since, until, bound[at] / 2) / 1e9 <= bound[at]:
                 continue
-            text = self._text(row, until - since)
+            text = self._text(row, until - since, float(columns["usual"][row]))
             if is_open:
                 text += f"; {duration(round(float(columns['said'][row]) * 1e9))} when last said"
             columns["open"][row], columns["said"][row] = True, silent[at]
@@ -116,12 +117,12 @@ class Silence:
 
     def _alone(self, poll: Poll, at: int, before: Ints, bound: Floats) -> bool:
         """Whether it was silent for so long while its gateway was not."""
-        since, until = int(before[at]), int(poll.received[at])
-        return (until - since - self._heard.away(int(poll.row[at]), since, until)) / 1e9 > float(bound[at])
+        since, until, least = int(before[at]), int(poll.received[at]), float(bound[at])
+        away = self._heard.away(int(poll.row[at]), since, until, least / 2, int(poll.place[at]))
+        return (until - since - away) / 1e9 > least
 
-    def _text(self, row: int, silent: int) -> str:
+    def _text(self, row: int, silent: int, usual: float) -> str:
         if self.settings["learned"][row]:
-            known = float(self.columns["usual"][row])
-            return f"silent for {duration(silent)}, usually a reading every {duration(round(known * 1e9))}"
+            return f"silent for {duration(silent)}, usually a reading every {duration(round(usual * 1e9))}"
         allowed = duration(round(float(self.settings["after"][row]) * 1e9))
         return f"silent for {duration(silent)}; {allowed} are allowed"

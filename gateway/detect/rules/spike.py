@@ -5,7 +5,7 @@ from typing import Final, Literal
 import numpy as np
 
 from gateway.detect.config import DetectConfig
-from gateway.detect.events import Finding, Origin
+from gateway.detect.events import Finding
 from gateway.detect.poll import Poll
 from gateway.detect.rules.jump import CALM_VALUES, Jump, Jumps
 from gateway.detect.rules.rule import Say
@@ -113,8 +113,6 @@ def finding(
     row: int,
     words: Words,
     threshold: float,
-    value: float | None = None,
-    first: Origin | None = None,
 ) -> Finding:
     """What to say of a jump."""
     usual = spread(jump.mean, jump.scale, words.unit)
@@ -141,6 +139,4 @@ def finding(
         jump.score,
         jump.mean - margin,
         jump.mean + margin,
-        value,
-        first,
     )

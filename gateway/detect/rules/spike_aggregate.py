@@ -92,7 +92,8 @@ class SpikeAggregate:
         words = Words(shown, unit, ended, "such means")
         first = Origin(poll.spools.id(int(closed.spool[which])), int(closed.seq[which]), began)
         threshold = float(self.settings["threshold"][row])
-        return finding(jump, int(poll.place[at]), row, words, threshold, value, first)
+        said = finding(jump, int(poll.place[at]), row, words, threshold)
+        return said._replace(value=value, first=first)
 
 
 def _decimals(closed: Closed) -> Ints:

@@ -109,7 +109,7 @@ class Stuck:
                     begin,
                 )
             for at in np.flatnonzero(cleared):
-                self._clear(poll, say, int(element[at]), int(end[at]))
+                self._clear(poll, say, int(element[at]), int(end[at]), since)
         self._remember(poll, run, begin, carried)
 
     def accept(self, row: int) -> str:
@@ -129,9 +129,7 @@ class Stuck:
         self.columns["open"][row] = False
 
     def _runs(self, poll: Poll, changed: Bools) -> tuple[Ints, Ints, Bools]:
-        """Of each reading: how many equal ones end with it, the element that began them, and whether that was before
-        this poll.
-        """
+        """How many equal readings end with each, the element that began them, and whether that was before this poll."""
         place = np.arange(len(changed))
         starting = changed.copy()
         starting[poll.first] = True
@@ -178,12 +176,12 @@ class Stuck:
             text += f"; {duration(int(self.settings['after'][row]))} are allowed"
         say(Finding(int(poll.place[element]), row, event, "alarm", text, float(length), first=first))
 
-    def _clear(self, poll: Poll, say: Say, element: int, length: int) -> None:
+    def _clear(self, poll: Poll, say: Say, element: int, length: int, since: Ints) -> None:
         reading = poll.reading(element)
         row = int(poll.row[element])
         before, value = float(poll.before[element]), poll.shown(element)
-        since = int(self.columns["since"][row])
-        held = duration(reading.time - since)
+        began = int(self.columns["since"][row] if poll.is_first(element) else since[element - 1])
+        held = duration(reading.time - began)
         text = (
             f"moves again, to {quantity(value, reading.unit, before)}, after {length} readings of "
             f"{quantity(before, reading.unit, value)} in {held}"
