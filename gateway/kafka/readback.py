@@ -47,7 +47,7 @@ class Readback:
         absent: those of the topics that do not exist.
         total: offsets between beginning and end, as they were; a few are no records.
         expired: retention may have removed what was sent up to this time, in milliseconds since 1970 UTC; 0: nothing
-            was removed.
+            was removed, or only what was sent within some time is read.
     """
 
     def __init__(
@@ -102,12 +102,21 @@ class Readback:
         deadline = time.monotonic() + STALL
         while any(self._reached[one] < end for one, end in self._ends.items()):
             lot = self._next()
+            if self._sent[1] is not None:
+                lot = self._before_end(lot)
             if lot:
                 deadline = time.monotonic() + STALL
             elif time.monotonic() > deadline:
                 why = explain_reading(self._why) if self._why else "is Kafka running?"
                 raise ReadbackError(f"no record came for {STALL:.0f} s: {why}")
             yield lot
+
+    def _before_end(self, lot: list[Arrival]) -> list[Arrival]:
+        """Those that are wanted; of what has come to its end no more is fetched."""
+        over = [one for one in {arrival[:2] for arrival in lot} if self._reached[one] >= self._ends[one]]
+        if over:
+            self._consumer.pause([TopicPartition(*one) for one in over])
+        return [one for one in lot if one[2] < self._ends[one[0], one[1]]]
 
     def more(self) -> None:
         """Let lots() go on to the ends as they are now.
@@ -158,7 +167,8 @@ class Readback:
             )
         begins = self._take_ends()
         self.total = sum(self._ends[one] - begin for one, begin in begins.items())
-        self.expired = self._expiry(begins)
+        if self._sent == (None, None):
+            self.expired = self._expiry(begins)
         self._assign(begins)
 
     def _on_error(self, error: KafkaError) -> None:

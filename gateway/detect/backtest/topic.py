@@ -31,7 +31,7 @@ class ReadingsTopic:
         except ReadbackError as error:
             raise RefusedError(str(error)) from None
         self.total = self._readback.total
-        if not self.total:
+        if self.total <= 0:
             self.close()
             raise RefusedError(f"{self.name}: nothing was written in that time")
 
