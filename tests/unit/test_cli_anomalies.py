@@ -1,6 +1,7 @@
 """`gatewayctl anomalies` and the words about them, with the topic's records at hand."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 
+from gateway import terminal
 from gateway.cli import anomalies, answer
 from gateway.cli.main import main
 from gateway.cli.records import kafka_of, moment
@@ -280,3 +282,17 @@ def test_a_missing_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_a_moment_that_no_calendar_has_is_shown_as_a_number() -> None:
     assert moment(2**63 - 1).startswith("2262-")
     assert moment(-(2**63)).startswith("1677-")
+
+
+def test_on_a_terminal_the_table_keeps_its_width_and_marks_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal.table(("ID", "WHAT"), [("abc", "[bold]82.1 °C is above the high limit 80 °C[/bold] " * 2)])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+    assert len(lines) > 2
+    assert all(len(line) <= 60 for line in lines)
+    assert "[bold]82.1 °C" in lines[1]
