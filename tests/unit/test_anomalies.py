@@ -56,6 +56,7 @@ def told(events: Sequence[Anomaly]) -> Story:
         (["raised", "cleared", "fault"], "cleared"),
         (["raised", "cleared", "accepted"], "cleared"),
         (["acknowledged"], "acknowledged"),
+        (["accepted"], "cleared"),
         (["raised", "cleared", "raised", "cleared"], "cleared"),
     ],
 )

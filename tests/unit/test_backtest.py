@@ -200,6 +200,7 @@ LINES = st.lists(st.lists(FIELD, max_size=5).map(",".join), max_size=40).map(
     LINES | st.binary(max_size=300),
 )
 @example("timestamp,value", b'2026-01-31 00:00:00,1\r\n\r\n\xff\xfe,\x00\n"2026')
+@example("timestamp,value", b"\r0")
 @settings(max_examples=60, deadline=None)
 def test_whatever_a_file_holds_every_row_gets_one_score(
     tmp_path_factory: pytest.TempPathFactory, header: str, body: bytes
