@@ -13,6 +13,10 @@ CLOCK_STEP: Final = 10
 """So many late readings in a row, each later than the one before, are a clock set back, not stragglers."""
 
 
+LONGEST: Final = 21_600.0
+"""Seconds: a longer interval adds no more to the time for which a sensor was watched, be it an outage or a clock set right."""
+
+
 class Records(NamedTuple):
     """The numeric records of a poll; an element is one of them."""
 
@@ -107,7 +111,8 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
     elapsed[earlier == LONG_AGO] = 0.0
     ones = np.ones(len(row), np.int64)
     number = since(ones, first, core["number"][head]) - 1
-    born = np.where(core["number"][head] == 0, time[first], core["born"][head])
+    watched = np.round(np.minimum(elapsed, LONGEST) * 1e9).astype(np.int64)
+    watched = since(watched, first, core["watched"][head])
     rises = since((value > before).astype(np.int64), first, core["rises"][head])
     falls = since((value < before).astype(np.int64), first, core["falls"][head])
     return Poll(
@@ -126,7 +131,8 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
         before2=shifted(before, first, core["before"][head]),
         elapsed=elapsed,
         number=number,
-        age=passed(time, np.repeat(born, np.diff(first, append=len(row)))) / (DAY / 1e9),
+        watched=watched,
+        age=watched / DAY,
         moves=rises + falls,
         rises=rises,
         kinds=_kinds(row, value, before, core),
@@ -159,8 +165,7 @@ def remember(poll: Poll) -> Ints:
     head = row[poll.first] if len(row) else row
     if not len(head):
         return head
-    new = core["number"][head] == 0
-    core["born"][head[new]] = poll.time[poll.first[new]]
+    core["watched"][head] = poll.watched[last]
     for name in ("time", "received", "seq", "spool", "value"):
         core[name][head] = getattr(poll, name)[last]
     core["before"][head] = poll.before[last]

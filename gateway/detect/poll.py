@@ -26,7 +26,7 @@ CORE: Final[Mapping[str, str | tuple[str, tuple[int]]]] = {
     "late_time": "i8",
     "late_run": "i8",
     "number": "i8",
-    "born": "i8",
+    "watched": "i8",
     "value": "f8",
     "before": "f8",
     "rises": "i8",
@@ -40,7 +40,7 @@ CORE: Final[Mapping[str, str | tuple[str, tuple[int]]]] = {
     time, received, seq, spool, value: of the last reading that was judged; `spool` is a number, see Spools.
     before: the value of the one before that.
     late_time, late_run: of the last late reading, and how many came in a row, each later than the one before.
-    number: readings judged; born: time of the first.
+    number: readings judged; watched: nanoseconds between the first and the last of them, without outages.
     rises, falls: how often its value did.
     kinds, known: how many different values it has shown, KINDS at most, and those.
 """
@@ -140,7 +140,7 @@ class Poll(msgspec.Struct):
         before2: of the one before that.
         elapsed: seconds since that reading, 0 for the first one ever and where the clock was set back.
         number: readings of the sensor that were judged before.
-        age: days since its first reading.
+        watched, age: for how long it has been watched until this reading, in nanoseconds and in days.
         moves, rises: how often its value had changed until now, this reading included, and how often it rose.
         kinds: how many different values it has shown, this one included, KINDS at most.
         ratio: the score of the reading, relative to what would make a rule say something; rules raise it.
@@ -161,6 +161,7 @@ class Poll(msgspec.Struct):
     before2: Floats
     elapsed: Floats
     number: Ints
+    watched: Ints
     age: Floats
     moves: Ints
     rises: Ints

@@ -1,7 +1,9 @@
 """Readings for the tests of detection, and what is said of them."""
 
 import random
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from devices.reading import type_of_value
 from gateway.detect.bank import Arrival, Bank
@@ -52,6 +54,18 @@ def said_of(readings: Iterable[Reading], config: DetectConfig) -> list[Anomaly]:
 def noise(count: int, seed: int = 1, mean: float = 21.0, sigma: float = 0.4) -> list[float]:
     generator = random.Random(seed)
     return [generator.gauss(mean, sigma) for _ in range(count)]
+
+
+def only(**rules: Any) -> DetectConfig:
+    """No rule but these."""
+    return DetectConfig(rules=(Rules(**rules), OFF))
+
+
+def numbers(text: str, pattern: str) -> list[float]:
+    """The numbers in a sentence, which must read as the pattern does; `#` is a number."""
+    found = re.fullmatch(re.escape(pattern).replace(r"\#", r"(-?[\d.]+(?:e[-+]\d+)?)"), text)
+    assert found is not None, text
+    return [float(number) for number in found.groups()]
 
 
 def sentences(anomalies: Sequence[Anomaly]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.detect.config import DetectConfig
 from gateway.wire import Arrival, Reading
 
-DAY = 86_400.0
+DAY = 86_400 * 10**9
 INF, NAN = math.inf, math.nan
 LARGEST = 1e150
 
@@ -52,7 +52,7 @@ class Sensor:
         self.received: int | None = None
         self.number = self.late_run = self.rises = self.falls = 0
         self.late_time = -(2**63)
-        self.born = 0
+        self.watched = 0
         self.kinds: list[float] = []
         self.rules: list[Any] = [Silence(config.silence_for(device, sensor))]
         limits = config.limits_for(device, sensor)
@@ -92,7 +92,7 @@ class Now:
         self.before, self.before2 = sensor.value, sensor.before
         self.elapsed = 0.0 if sensor.last is None else max(0, reading.time - sensor.last.time) / 1e9
         self.number = sensor.number
-        self.age = max(0, reading.time - sensor.born) / 1e9 / DAY
+        self.age = sensor.watched / DAY
         self.quantity = len(sensor.kinds) >= 8 and sensor.falls * 50 > sensor.rises
 
 
@@ -154,8 +154,8 @@ class Oracle:
     @staticmethod
     def learn(sensor: Sensor, reading: Reading, gateway: Gateway) -> Now:
         value = value_of(reading)
-        if sensor.number == 0:
-            sensor.born = reading.time
+        if sensor.last is not None:
+            sensor.watched += round(min(max(0, reading.time - sensor.last.time) / 1e9, 21_600.0) * 1e9)
         sensor.rises += value > sensor.value
         sensor.falls += value < sensor.value
         if len(sensor.kinds) < 8 and value not in sensor.kinds:
@@ -209,7 +209,8 @@ class Rate:
         if self.settings is None or now.elapsed == 0 or not change < LARGEST:
             return []
         learned = self.settings.per_s is None
-        rate = change / (max(now.elapsed, 1.0) if learned else now.elapsed)
+        interval = now.age * 86_400.0 / max(now.number, 1)
+        rate = change / (max(now.elapsed, interval) if learned else now.elapsed)
         margin = (1.5 + 0.5 / max(now.age, 1.0)) * self.record
         limit = margin if learned else self.settings.per_s
         if self.open:

@@ -7,7 +7,17 @@ import msgspec
 import pytest
 
 from gateway.config import ConfigError
-from gateway.detect.config import DetectConfig, Limit, load_detect
+from gateway.detect.config import (
+    DetectConfig,
+    Limits,
+    Rate,
+    Rules,
+    Silence,
+    Spike,
+    SpikeAggregate,
+    Stuck,
+    load_detect,
+)
 from gateway.detect.service import main
 
 SHIPPED = Path(__file__).parents[2] / "config" / "detect.toml"
@@ -32,44 +42,50 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         max_sensors = 5
         [kafka]
         bootstrap_servers = "kafka:9092"
-        [[limits]]
+        [[rules]]
         device = "boiler-*"
         sensor = "temperature"
-        low = 10
-        high = 80.5
-        hysteresis = 2
-        [spike]
-        enabled = false
-        warm_up = 100
-        threshold = 10
-        tau = 60
+        limits = { low = 10, high = 80.5, hysteresis = 2 }
+        rate = { per_s = 0.5 }
+        stuck = { after = 3600 }
+        silence = false
+        never_seen = false
+        spike = { warm_up = 100, threshold = 10, tau = 60 }
+        spike_aggregate = true
         """,
     )
 
-    assert config.limits == (Limit("temperature", "boiler-*", 10.0, 80.5, 2.0),)
-    assert not config.spike.enabled
+    assert config.limits_for("boiler-7", "temperature") == Limits(10.0, 80.5, 2.0)
+    assert config.rate_for("boiler-7", "temperature") == Rate(0.5)
+    assert config.stuck_for("boiler-7", "temperature") == Stuck(3600.0)
+    assert config.silence_for("boiler-7", "temperature") is None
+    assert not config.never_seen_for("boiler-7", "temperature")
+    assert config.spike_for("boiler-7", "temperature") == Spike(100, 10.0, 60.0)
+    assert config.spike_aggregate_for("boiler-7", "temperature") == SpikeAggregate()
     assert (config.group, config.start, config.max_sensors) == ("detect-2", "latest", 5)
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[[limits]]\nsensor = 't'\nlow = 90\nhigh = 80", r"limits\.0\.low: 90 .*at most high, 80"),
-        ("[[limits]]\nsensor = 't'", r"limits\.0\.high: is missing, and low too: set at least one"),
-        ("[[limits]]\nsensor = 't'\nhigh = nan", r"limits\.0\.high: nan .*finite"),
-        ("[[limits]]\nsensor = 't'\nlow = -inf", r"limits\.0\.low: -inf .*finite"),
+        ("[[rules]]\nlimits = {low = 90, high = 80}", r"rules\.0\.limits\.low: 90 .*at most high, 80"),
+        ("[[rules]]\nlimits = {}", r"rules\.0\.limits\.high: is missing, and low too: set at least one"),
+        ("[[rules]]\nlimits = true", r"rules\.0\.limits: true is not allowed: must say which"),
+        ("[[rules]]\nlimits = {high = nan}", r"rules\.0\.limits\.high: nan .*finite"),
+        ("[[rules]]\nlimits = {low = -inf}", r"rules\.0\.limits\.low: -inf .*finite"),
+        ("[[rules]]\nlimits = {high = 1, hysteresis = -1}", r"rules\.0\.limits\.hysteresis: -1 .*0 or more"),
         (
-            "[[limits]]\nsensor = 't'\nhigh = 1\nhysteresis = -1",
-            r"limits\.0\.hysteresis: -1 .*0 or more",
+            "[[rules]]\nlimits = {low = 1, high = 3, hysteresis = 5}",
+            r"rules\.0\.limits\.hysteresis: 5 .*at most high - low, 2",
         ),
-        (
-            "[[limits]]\nsensor = 't'\nlow = 1\nhigh = 3\nhysteresis = 5",
-            r"limits\.0\.hysteresis: 5 .*at most high - low, 2",
-        ),
-        ("[[limits]]\nhigh = 3", r"limits\.0\.sensor: is required"),
-        ("[[limits]]\nsensor = 't'\nhihg = 3", r"limits\.0\.hihg: unknown key; did you mean `high`"),
-        ("[spike]\nthreshold = 0", r"spike\.threshold: 0 is not allowed"),
-        ("[spike]\nwarm_up = 3", r"spike\.warm_up: 3 is not allowed"),
+        ("[[rules]]\nlimits = {hihg = 3}", r"rules\.0\.limits\.hihg: unknown key; did you mean `high`"),
+        ("[[rules]]\nsensor = ''", r"rules\.0\.sensor: '' is not allowed"),
+        ("[[rules]]\nrate = {per_s = 0}", r"rules\.0\.rate\.per_s: 0 is not allowed"),
+        ("[[rules]]\nstuck = {after = -1}", r"rules\.0\.stuck\.after: -1 is not allowed"),
+        ("[[rules]]\nsilence = 5", r"rules\.0\.silence: 5 is not allowed"),
+        ("[[rules]]\nspike = {threshold = 0}", r"rules\.0\.spike\.threshold: 0 is not allowed"),
+        ("[[rules]]\nspike = {warm_up = 3}", r"rules\.0\.spike\.warm_up: 3 is not allowed"),
+        ("[[limits]]\nsensor = 't'", r"limits: unknown key"),
         ("start = 'now'", r"start: 'now' is not allowed"),
         ("group = 'a b'", r"group: 'a b' is not allowed"),
         ("max_sensors = 0", r"max_sensors: 0 is not allowed"),
@@ -83,28 +99,31 @@ def test_what_is_wrong_is_named_with_file_key_value_and_what_is_allowed(
         load(tmp_path, text)
 
 
-def test_the_first_table_that_matches_counts() -> None:
-    boiler, all_of_them = Limit("temp*", "boiler-*", high=80.0), Limit("temp*", high=30.0)
-    config = DetectConfig(limits=(boiler, all_of_them))
+def test_the_first_table_that_matches_and_has_the_rule_counts() -> None:
+    boiler = Rules("temp*", "boiler-*", limits=Limits(high=80.0))
+    everywhere = Rules("temp*", limits=Limits(high=30.0), silence=Silence(5.0))
+    config = DetectConfig(rules=(boiler, everywhere, Rules(silence=False)))
 
-    assert config.limit_for("boiler-7", "temperature") is boiler
-    assert config.limit_for("fridge", "temperature") is all_of_them
-    assert config.limit_for("fridge", "humidity") is None
-    assert config.limit_for("Boiler-7", "Temperature") is None, "case matters"
+    assert config.limits_for("boiler-7", "temperature") == Limits(high=80.0)
+    assert config.limits_for("fridge", "temperature") == Limits(high=30.0)
+    assert config.limits_for("fridge", "humidity") is None
+    assert config.limits_for("Boiler-7", "Temperature") is None, "case matters"
+    assert config.silence_for("boiler-7", "temperature") == Silence(5.0), "the first table says nothing of it"
+    assert config.silence_for("fridge", "humidity") is None
 
 
 @pytest.mark.parametrize(
     ("limit", "width"),
     [
-        (Limit("t", low=10.0, high=80.0), 0.7),
-        (Limit("t", high=80.0), 0.8),
-        (Limit("t", low=-20.0), 0.2),
-        (Limit("t", low=10.0, high=80.0, hysteresis=3.0), 3.0),
-        (Limit("t", high=80.0, hysteresis=0.0), 0.0),
-        (Limit("t", low=5.0, high=5.0), 0.0),
+        (Limits(low=10.0, high=80.0), 0.7),
+        (Limits(high=80.0), 0.8),
+        (Limits(low=-20.0), 0.2),
+        (Limits(low=10.0, high=80.0, hysteresis=3.0), 3.0),
+        (Limits(high=80.0, hysteresis=0.0), 0.0),
+        (Limits(low=5.0, high=5.0), 0.0),
     ],
 )
-def test_hysteresis_is_a_hundredth_of_the_range_or_of_the_limit(limit: Limit, width: float) -> None:
+def test_hysteresis_is_a_hundredth_of_the_range_or_of_the_limit(limit: Limits, width: float) -> None:
     assert limit.width() == pytest.approx(width)
 
 
@@ -139,13 +158,17 @@ def test_a_good_configuration_is_called_good(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_shipped_file_shows_every_key_with_its_default() -> None:
-    """Keys stand as `# key = value`; those of the example of a limit are the only ones without a default."""
+    """Keys stand as `# key = value`; those of the example of rules are the only ones without a default."""
     text = SHIPPED.read_text(encoding="utf-8")
     shown = tomllib.loads(re.sub(r"^# (\[|[\w.]+ = )", r"\1", text, flags=re.MULTILINE))
-    limits = shown.pop("limits")
+    rules = shown.pop("rules")
     defaults: dict[str, Any] = msgspec.to_builtins(DetectConfig())
-    del defaults["limits"]
+    del defaults["rules"]
 
     assert shown == defaults
-    assert set(limits[0]) == {field.name for field in msgspec.structs.fields(Limit)}
-    assert msgspec.convert(shown | {"limits": limits}, DetectConfig).limits
+    assert set(rules[0]) == {field.name for field in msgspec.structs.fields(Rules)}
+    for name, kind in (("limits", Limits), ("rate", Rate), ("stuck", Stuck), ("silence", Silence)):
+        assert set(rules[0][name]) == {field.name for field in msgspec.structs.fields(kind)}
+    assert rules[0]["spike"] == msgspec.to_builtins(Spike())
+    assert rules[0]["spike_aggregate"] == msgspec.to_builtins(SpikeAggregate())
+    assert msgspec.convert(shown | {"rules": rules}, DetectConfig).rules

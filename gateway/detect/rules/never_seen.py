@@ -74,16 +74,17 @@ class NeverSeen:
             raised = ~is_open & judged[element] & (distance > bound) & (width > 0)
             cleared = is_open & (distance <= 0)
             said = state["said"][rows]
-            updated = is_open & (distance >= 2 * said)
+            still = is_open & ~cleared
+            updated = still & (distance >= 2 * said)
             state["open"][rows] = (is_open | raised) & ~cleared
             state["since"][rows] = np.where(raised, poll.time[element], state["since"][rows])
             state["said"][rows] = np.where(raised | updated, distance, said)
             state["unlearned"][rows] &= ~raised
             for name, edge in (("earlier_low", low), ("earlier_high", high), ("top", v), ("bottom", v)):
                 state[name][rows] = np.where(raised, edge, state[name][rows])
-            state["top"][rows] = np.where(is_open, np.maximum(state["top"][rows], v), state["top"][rows])
+            state["top"][rows] = np.where(still, np.maximum(state["top"][rows], v), state["top"][rows])
             state["bottom"][rows] = np.where(
-                is_open, np.minimum(state["bottom"][rows], v), state["bottom"][rows]
+                still, np.minimum(state["bottom"][rows], v), state["bottom"][rows]
             )
             grows = ~is_open & ~raised
             teaches = cleared & ~state["unlearned"][rows]

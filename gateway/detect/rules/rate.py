@@ -24,8 +24,8 @@ class Rate:
     """The change between two readings for each second of the time between them.
 
     With a limit that somebody set it is an alarm. Without, it is an advisory if it is far beyond the fastest change seen
-    before; then the time between two readings counts as one second at least, so that a jitter of their times makes no
-    rates, and states and counters are not judged. Updated when twice as fast as when last said. The score is the rate.
+    before; then the time between two readings counts as no less than the mean interval of the sensor, so that a jitter of
+    their times makes no rates, and states and counters are not judged. Updated when twice as fast as when last said. The score is the rate.
     """
 
     slot: Final = "rate"
@@ -58,9 +58,8 @@ class Rate:
         learned = self.settings["learned"][poll.row]
         change = np.abs(poll.value - poll.before)
         change[(poll.elapsed == 0) | ~(change < LARGEST)] = np.nan
-        rate = change / np.where(
-            learned, np.maximum(poll.elapsed, 1.0), np.where(poll.elapsed > 0, poll.elapsed, 1.0)
-        )
+        time = np.where(learned, np.maximum(poll.elapsed, interval(poll)), poll.elapsed)
+        rate = change / np.where(poll.elapsed > 0, time, 1.0)
         state, row = self.columns, poll.row
         record = state["record"][row]
         margin = MARGIN + 0.5 / np.maximum(poll.age, 1.0)
@@ -151,8 +150,14 @@ class Rate:
         else:
             moved = float(poll.value[element] - poll.before[element])
             elapsed = float(poll.elapsed[element])
-            speed = "within one second" if learned and elapsed < 1 else per_second(rate, unit, mark)
-            text = f"{'rose' if moved > 0 else 'fell'} by {quantity(abs(moved), unit)} in {duration(round(elapsed * 1e9))}, {speed}; "
+            took, usual = (
+                duration(round(elapsed * 1e9)),
+                duration(round(float(interval(poll)[element]) * 1e9)),
+            )
+            text = f"{'rose' if moved > 0 else 'fell'} by {quantity(abs(moved), unit)} in {took}, {per_second(rate, unit, mark)}"
+            if learned and elapsed < float(interval(poll)[element]) and took != usual:
+                text += f" over the usual {usual}"
+            text += "; "
             if learned:
                 text += (
                     f"fastest in {int(poll.number[element])} readings before: {per_second(mark, unit, rate)}"
@@ -173,3 +178,8 @@ class _Numbers:
     def __init__(self, rate: Floats, record: float, limit: float, said: float, peak: float) -> None:
         self.rate = rate
         self.record, self.limit, self.said, self.peak = float(record), float(limit), float(said), float(peak)
+
+
+def interval(poll: Poll) -> Floats:
+    """The mean interval of each sensor until now, in seconds."""
+    return np.asarray(poll.age * 86_400.0 / np.maximum(poll.number, 1))

@@ -1,0 +1,159 @@
+"""What people say of anomalies."""
+
+import pytest
+from detecting import NOON, SECOND, keyed, noise, only, series
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.detect.bank import Bank
+from gateway.detect.config import DetectConfig, Limits
+from gateway.wire import VERSION, Anomaly, Command, decode_command, encode_command
+
+SLOW = 100.0
+BEFORE = noise(1200)
+
+
+def command(verb: str, anomaly: Anomaly, by: str = "anna") -> Command:
+    return decode_command(encode_command(Command(VERSION, anomaly.id, verb, by, NOON + 10**9 * SECOND)))  # type: ignore[arg-type]
+
+
+class Watched:
+    """A bank that has judged some values of one sensor."""
+
+    def __init__(self, config: DetectConfig, values: list[float], interval: float = SLOW) -> None:
+        self.bank = Bank(config)
+        self.interval = interval
+        self.values: list[float] = []
+        self.said = self.sees(*values)
+
+    def sees(self, *values: float) -> list[Anomaly]:
+        place = len(self.values)
+        self.values += values
+        arrivals = keyed(series(self.values, self.interval)[place:], offset=place)
+        return [one.anomaly for one in self.bank.judge(arrivals)]
+
+    def says(self, verb: str, anomaly: Anomaly, by: str = "anna") -> list[Anomaly]:
+        return [one.anomaly for one in self.bank.command(command(verb, anomaly, by))]
+
+
+HOT = only(limits=Limits(high=80.0))
+SEEN, RATE, SPIKE, STUCK = only(never_seen=True), only(rate=True), only(spike=True), only(stuck=True)
+
+
+def test_an_acknowledgement_is_an_event_and_said_once() -> None:
+    plant = Watched(HOT, [99.0])
+    (raised,) = plant.said
+
+    (said,) = plant.says("ack", raised)
+
+    assert (said.event, said.id, said.sentence) == ("acknowledged", raised.id, "acknowledged by anna")
+    assert (said.value, said.seq, said.since) == (99.0, 1, raised.since)
+    assert plant.says("ack", raised) == []
+    assert len(plant.bank.changed()) == 2, "so that a crash does not repeat it"
+
+
+def test_an_unknown_anomaly_says_nothing() -> None:
+    plant = Watched(HOT, [99.0])
+
+    assert plant.bank.command(Command(VERSION, "none", "accept", "anna", 0)) == []
+
+
+@pytest.mark.parametrize("by", ["", "a\nb", "x" * 1000])
+def test_a_strange_name_is_not_shown(by: str) -> None:
+    plant = Watched(HOT, [99.0])
+
+    (said,) = plant.says("ack", plant.said[0], by)
+
+    assert said.sentence in {"acknowledged by somebody", f"acknowledged by {'x' * 100}"}
+
+
+def test_a_value_accepted_while_it_is_new_is_in_the_range_from_then_on() -> None:
+    plant = Watched(SEEN, [*BEFORE, 25.0])
+
+    (said,) = plant.says("accept", plant.said[0])
+
+    assert said.event == "cleared"
+    assert said.sentence.startswith("accepted as normal by anna: the range is ")
+    assert said.sentence.endswith(" to 25")
+    assert plant.bank.open == 0
+    assert plant.sees(25.0, 21.0, 25.0) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "odd", "calm"),
+    [(SEEN, 25.0, [21.0] * 4), (RATE, 35.0, [21.0, 21.1] * 3), (SPIKE, 30.0, [21.0] * 4)],
+    ids=["never-seen", "rate", "spike"],
+)
+@pytest.mark.parametrize("before_it_is_cleared", [True, False])
+def test_a_real_fault_alarms_again(
+    config: DetectConfig, odd: float, calm: list[float], *, before_it_is_cleared: bool
+) -> None:
+    plant = Watched(config, [*BEFORE, odd])
+    unmarked = Watched(config, [*BEFORE, odd])
+    (raised,) = plant.said
+    if before_it_is_cleared:
+        marked = plant.says("fault", raised)
+        (cleared,) = plant.sees(*calm)
+    else:
+        (cleared,) = plant.sees(*calm)
+        marked = plant.says("fault", raised)
+    unmarked.sees(*calm)
+
+    assert cleared.event == "cleared"
+    assert marked[0].event == "fault"
+    assert marked[0].sentence.startswith("called a real fault by anna: ")
+    again = [one.event for one in plant.sees(odd)]
+    assert again == (["raised"] if config is not SPIKE or not before_it_is_cleared else [])
+    assert unmarked.sees(odd) == [], "without the word it would be no news"
+
+
+def test_a_level_that_was_accepted_by_itself_is_taken_back_by_a_fault() -> None:
+    plant = Watched(SPIKE, [*BEFORE, *noise(70, seed=2, mean=35.0)])
+    raised, cleared = plant.said
+    assert cleared.sentence.startswith("accepted as new level")
+
+    plant.says("fault", raised)
+
+    (again,) = plant.sees(35.0)
+    assert again.event == "raised"
+    assert again.low == pytest.approx(raised.low, abs=0.5)
+
+
+def test_a_level_accepted_by_a_person_is_normal_at_once() -> None:
+    plant = Watched(SPIKE, [*BEFORE, *noise(12, seed=2, mean=35.0)])
+
+    (said,) = plant.says("accept", plant.said[0])
+
+    assert said.sentence.startswith("accepted as normal by anna: the level is now 3")
+    assert plant.sees(*noise(100, seed=3, mean=35.0)) == []
+
+
+def test_a_run_that_was_accepted_may_come_again() -> None:
+    plant = Watched(STUCK, [*BEFORE, *[22.0] * 30])
+    plant.says("accept", plant.said[0])
+
+    assert plant.sees(21.0, *[22.0] * 100, 21.0) == []
+
+
+def test_a_limit_is_not_moved_by_accepting() -> None:
+    plant = Watched(HOT, [99.0])
+
+    (said,) = plant.says("accept", plant.said[0])
+
+    assert said.sentence == (
+        "accepted as normal by anna: the high limit 80 stays: raise it in detect.toml if it is too tight"
+    )
+    assert [one.event for one in plant.sees(20.0, 99.0)] == ["raised"]
+
+
+@given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8), st.integers(0, 3))
+def test_any_words_at_any_time_leave_a_story_whole(verbs: list[str], calm: int) -> None:
+    plant = Watched(HOT, [99.0, *[20.0] * calm])
+    events = [one.event for one in plant.said]
+    for verb in verbs:
+        events += [one.event for one in plant.says(verb, plant.said[0])]
+    events += [one.event for one in plant.sees(20.0)]
+
+    assert events[0] == "raised"
+    assert events.count("raised") == events.count("cleared") == 1
+    assert plant.bank.open == 0

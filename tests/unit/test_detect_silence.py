@@ -1,0 +1,192 @@
+"""Silence: of one sensor, of all of a gateway, and storms."""
+
+import pytest
+from detecting import NOON, OFF, SECOND, keyed, only, reading, said_of, series
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.detect.bank import Bank
+from gateway.detect.config import DetectConfig, Limits, Rules, Silence
+from gateway.detect.gateways import Gateways
+from gateway.wire import Anomaly, Reading
+
+ALONE = only(silence=True)
+
+
+def at(seconds: float) -> int:
+    return NOON + round(seconds * SECOND)
+
+
+def together(count: int, ticks: list[float]) -> list[Reading]:
+    """Readings of so many sensors at each of these times."""
+    return [
+        reading(20.0 + tick % 7, tick, seq=place * count + which + 1, device=f"d{which}")
+        for place, tick in enumerate(ticks)
+        for which in range(count)
+    ]
+
+
+def test_a_gap_that_shows_with_the_next_reading_is_raised_and_cleared_by_it() -> None:
+    raised, cleared = said_of([*series([20.0] * 40, 30.0), reading(21.0, 2000.0, seq=41)], ALONE)
+
+    assert raised.sentence == "silent for 14 min, usually a reading every 30 s"
+    assert cleared.sentence == "back at 21 °C after 14 min of silence"
+    assert (raised.rule, raised.grade, raised.score) == ("silence", "alarm", 830.0)
+    assert (raised.since, raised.first_seq, raised.time) == (at(1170), 40, at(2000))
+    assert raised.id == cleared.id
+
+
+@pytest.mark.parametrize(("gap", "events"), [(149.0, []), (151.0, ["raised", "cleared"])])
+def test_five_usual_intervals_are_the_bound(gap: float, events: list[str]) -> None:
+    said = said_of([*series([20.0] * 40, 30.0), reading(21.0, 1170.0 + gap, seq=41)], ALONE)
+
+    assert [one.event for one in said] == events
+
+
+def test_a_minute_of_silence_is_nothing_however_fast_the_sensor() -> None:
+    assert said_of([*series([20.0] * 400, 0.1), reading(21.0, 99.0, seq=401)], ALONE) == []
+
+
+def test_a_sensor_that_reports_at_odd_times_may_be_silent_for_longer() -> None:
+    ticks = [0.0]
+    for place in range(300):
+        ticks.append(ticks[-1] + (400.0 if place % 20 == 0 else 10.0))
+    readings = [reading(20.0, tick, seq=place + 1) for place, tick in enumerate(ticks)]
+
+    assert said_of([*readings, reading(20.0, ticks[-1] + 1100, seq=900)], ALONE) == []
+    said = said_of([*readings, reading(20.0, ticks[-1] + 1300, seq=900)], ALONE)
+    assert [one.event for one in said] == ["raised", "cleared"]
+
+
+def test_what_comes_in_one_payload_makes_no_intervals() -> None:
+    packed = [
+        Reading(1, "gw-1", "s", seq, "l", "d", "t", at(seq), at(seq // 200 * 200), 20.0)
+        for seq in range(1, 10_000)
+    ]
+
+    assert said_of(packed, ALONE) == []
+
+
+def test_a_living_gateway_shows_who_is_silent_once_and_when_it_gets_worse() -> None:
+    bank = Bank(ALONE)
+    bank.judge(keyed(series([20.0] * 40, 30.0)))
+    said: list[Anomaly] = []
+    for seconds in range(1170, 2000, 10):
+        said += [one.anomaly for one in bank.advance("gw-1", at(seconds))]
+
+    assert [one.event for one in said] == ["raised", "updated", "updated"]
+    assert said[0].sentence == "silent for 3 min, usually a reading every 30 s"
+    assert said[0].time == at(1340), (
+        "150 s after the second sign of life: the first says nothing of how often they come"
+    )
+    assert said[1].sentence.endswith("when last said")
+    ((_, _, cleared),) = bank.judge(keyed([reading(21.0, 2000.0, seq=41)], offset=40))
+    assert cleared.sentence == "back at 21 °C after 14 min of silence"
+    assert cleared.id == said[0].id
+    assert len(bank.changed()) == 2, "its row and its gateway"
+
+
+def test_the_id_of_a_silence_is_the_same_whoever_sees_it_first() -> None:
+    readings = series([20.0] * 40, 30.0)
+    bank = Bank(ALONE)
+    bank.judge(keyed(readings))
+    for seconds in range(1170, 1400, 10):
+        if said := bank.advance("gw-1", at(seconds)):
+            break
+
+    other = said_of([*readings, reading(21.0, 2000.0, seq=41)], ALONE)
+
+    assert said[0].anomaly.id == other[0].id
+
+
+def test_the_silence_of_all_sensors_of_a_gateway_is_not_that_of_each() -> None:
+    ticks = [30.0 * place for place in range(40)]
+    readings = together(5, [*ticks, 5000.0, 5030.0])
+
+    assert said_of(readings, ALONE) == []
+
+
+def test_a_sensor_silent_for_longer_than_its_gateway_is_told_of() -> None:
+    ticks = [30.0 * place for place in range(40)]
+    back = [5000.0 + 30.0 * place for place in range(20)]
+    readings = together(5, [*ticks, *back])
+    missing = [one for one in readings if one.device != "d3" or one.time <= at(1170)]
+
+    said = said_of([*missing, reading(20.0, 5600.0, seq=9000, device="d3")], ALONE)
+
+    assert [(one.event, one.device) for one in said] == [("raised", "d3"), ("cleared", "d3")]
+
+
+def test_a_gateway_that_has_just_come_back_proves_nobody_silent() -> None:
+    bank = Bank(ALONE)
+    bank.judge(keyed(series([20.0] * 40, 30.0)))
+    for seconds in range(1000, 1180, 10):
+        bank.advance("gw-1", at(seconds))
+
+    assert bank.advance("gw-1", at(5000)) == []
+    assert bank.advance("gw-1", at(5010)) == []
+
+
+def test_for_as_long_as_somebody_allows_a_sensor_may_be_silent() -> None:
+    said = said_of(series([20.0, 21.0], 400.0), only(silence=Silence(300.0)))
+
+    assert said[0].sentence == "silent for 7 min; 5 min are allowed"
+
+
+HOT = DetectConfig(rules=(OFF, Rules(limits=Limits(high=80.0))))
+
+
+def test_many_sensors_at_once_are_a_storm() -> None:
+    readings = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(25)]
+    readings += [reading(20.0, 200.0 + place, seq=100 + place, device=f"d{place}") for place in range(25)]
+
+    said = said_of(readings, HOT)
+
+    storm = [one for one in said if one.rule == "storm"]
+    assert [(one.event, one.value) for one in storm] == [("raised", 10), ("updated", 20), ("cleared", 25)]
+    assert storm[0].sentence == (
+        "10 sensors of gateway gw-1 raised 10 anomalies within 9.0 s; more of them are in this storm"
+    )
+    assert storm[
+        2
+    ].sentence == "25 sensors of gateway gw-1 raised 25 anomalies within 24 s; no more since 3 min".replace(
+        "3 min", "176 s"
+    ) or storm[2].sentence.startswith("25 sensors of gateway gw-1 raised 25 anomalies within 24 s")
+    raised = [one for one in said if one.rule == "limits" and one.event == "raised"]
+    assert [bool(one.storm) for one in raised] == [False] * 9 + [True] * 16
+    assert {one.storm for one in raised[9:]} == {storm[0].id}
+
+
+def test_few_or_slow_anomalies_are_no_storm() -> None:
+    few = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(9)]
+    slow = [reading(99.0, 10.0 * place, seq=place + 1, device=f"d{place}") for place in range(40)]
+
+    assert {one.rule for one in said_of(few, HOT) + said_of(slow, HOT)} == {"limits"}
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(200, 10_000))
+def test_a_gateway_is_silent_once_and_back_once(intervals: list[int], gap: int) -> None:
+    gateways, now = Gateways(), 0
+    for interval in [0, *intervals]:
+        now += interval
+        assert gateways.seen("gw-1", b"gw-1", at(now), now * SECOND) == []
+        assert gateways.overdue(now * SECOND) == []
+
+    said = [one.anomaly for second in range(now, now + gap) for one in gateways.overdue(second * SECOND)]
+    said += [one.anomaly for one in gateways.seen("gw-1", b"gw-1", at(now + gap), (now + gap) * SECOND)]
+
+    assert [(one.event, one.rule) for one in said] == [
+        ("raised", "gateway-silence"),
+        ("cleared", "gateway-silence"),
+    ]
+    assert said[0].id == said[1].id
+    assert said[0].since == at(now)
+    assert 60 < said[0].score <= max(61, 3 * max(intervals) + 1)
+
+
+def test_a_gateway_that_said_goodbye_is_not_missed() -> None:
+    gateways = Gateways()
+    gateways.seen("gw-1", None, at(0), 0)
+    gateways.gone("gw-1")
+
+    assert gateways.overdue(10**15) == []

@@ -1,0 +1,196 @@
+"""State goes to bytes and back as if nothing had happened."""
+
+import random
+
+import numpy as np
+import pytest
+from detecting import keyed, noise, reading, series
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stories import CONFIG, story
+
+from gateway.detect.bank import Bank, StateError
+from gateway.detect.config import DetectConfig, Limits, Rules
+from gateway.detect.snapshot import decode, encode, fingerprint, row_of
+from gateway.detect.state import Columns, Table
+
+HOT = DetectConfig(rules=(Rules(limits=Limits(high=80.0)),))
+
+
+def saved(bank: Bank) -> dict[bytes, bytes]:
+    """All dirty rows, taken in pieces."""
+    records: dict[bytes, bytes] = dict(bank.changed())
+    while piece := bank.snapshot(2):
+        assert len(piece) <= 2
+        records.update(piece)
+    return records
+
+
+def restored(records: dict[bytes, bytes], config: DetectConfig = CONFIG) -> Bank:
+    bank = Bank(config)
+    for key, value in records.items():
+        bank.restore(key, value)
+    return bank
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([0.5, 30.0]), st.integers(0, 500))
+def test_a_restored_bank_goes_on_as_if_nothing_had_happened(seed: int, pace: float, place: int) -> None:
+    arrivals = story(seed, 500, pace)
+    bank = Bank(CONFIG)
+    bank.judge(arrivals[:place])
+
+    other = restored(saved(bank))
+
+    assert (other.sensors, other.open) == (bank.sensors, bank.open)
+    assert other.judge(arrivals[place:]) == bank.judge(arrivals[place:])
+    assert saved(other) == saved(bank)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_rows_of_different_age_meet_in_a_replay(seed: int, marker: int, more: int, rest: int) -> None:
+    """A sweep takes time: its later rows know more than its marker says. What is said after them is the same."""
+    arrivals = story(seed, 600, 1.0)
+    bank = Bank(CONFIG)
+    bank.judge(arrivals[:marker])
+    early = dict(bank.snapshot(2))
+    bank.judge(arrivals[marker : marker + more])
+    late = dict(bank.snapshot(100))
+    committed = marker + more + rest
+    bank.judge(arrivals[marker + more : committed])
+
+    other = restored(early | late)
+    again = other.judge(arrivals[marker:])
+
+    assert [one for one in again if one.offset >= committed] == bank.judge(arrivals[committed:])
+
+
+def test_nothing_is_dirty_after_a_sweep_and_a_reading_makes_its_row_so() -> None:
+    bank = Bank(HOT)
+    bank.judge(keyed([reading(20.0), reading(20.0, device="boiler-8")]))
+    assert len(saved(bank)) == 3, "two sensors and their gateway"
+    assert bank.snapshot(10) == []
+
+    bank.judge(keyed([reading(21.0, 1.0, seq=2)], offset=2))
+
+    assert len(bank.snapshot(10)) == 2
+
+
+def test_a_forgotten_sensor_is_to_be_deleted_from_the_topic() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=1))
+    bank.judge(keyed([reading(99.0)]))
+    records = saved(bank)
+
+    bank.judge(keyed([reading(20.0, 1.0, device="boiler-8")], offset=1))
+
+    (key, value), *_ = bank.changed()
+    assert value == b""
+    assert key in records
+    bank.restore(key, value)
+    assert bank.sensors == 1
+
+
+def test_readings_that_a_restored_row_reflects_are_skipped_and_counted() -> None:
+    arrivals = keyed(series([99.0, 20.0, 99.0]))
+    bank = Bank(HOT)
+    bank.judge(arrivals)
+
+    other = restored(saved(bank), HOT)
+
+    assert other.judge(arrivals) == []
+    assert (other.counts.replayed, other.counts.judged) == (3, 0)
+
+
+def test_an_open_anomaly_is_cleared_under_its_id_after_a_restore() -> None:
+    bank = Bank(HOT)
+    ((_, _, raised),) = bank.judge(keyed([reading(99.0)]))
+
+    ((_, _, cleared),) = restored(saved(bank), HOT).judge(keyed([reading(20.0, 5.0, seq=2)], offset=1))
+
+    assert (cleared.event, cleared.id, cleared.since) == ("cleared", raised.id, raised.since)
+    assert cleared.sentence == "back at 20 °C below 79.2 °C after 5.0 s; highest 99 °C"
+
+
+def test_an_open_anomaly_that_no_rule_judges_any_more_is_cleared() -> None:
+    bank = Bank(HOT)
+    bank.judge(keyed([reading(99.0)]))
+    other = restored(saved(bank), DetectConfig())
+
+    ((_, _, cleared),) = other.judge([])
+
+    assert cleared.event == "cleared"
+    assert cleared.sentence.endswith("this rule no longer judges the sensor, by detect.toml")
+    assert other.open == 0
+    assert len(other.changed()) == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_bytes_are_refused_and_change_nothing(data: st.DataObject) -> None:
+    bank = Bank(HOT)
+    bank.judge(keyed(series(noise(5))))
+    records = list(saved(bank).items())
+    key, value = records[data.draw(st.integers(0, len(records) - 1))]
+    kind = data.draw(st.sampled_from(["flip", "cut", "longer", "key", "any"]))
+    if kind == "flip":
+        place = data.draw(st.integers(0, len(value) - 1))
+        value = value[:place] + bytes([value[place] ^ data.draw(st.integers(1, 255))]) + value[place + 1 :]
+    elif kind == "cut":
+        value = value[: data.draw(st.integers(1, len(value) - 1))]
+    elif kind == "longer":
+        value += data.draw(st.binary(min_size=1))
+    elif kind == "key":
+        key = data.draw(st.binary(max_size=20))
+    else:
+        value = data.draw(st.binary(min_size=1))
+    other = Bank(HOT)
+
+    with pytest.raises(StateError):
+        other.restore(key, value)
+    assert other.sensors == 0
+
+
+def test_a_layout_of_an_older_release_is_taken_over_field_by_field() -> None:
+    old = Columns({"mean": "f8", "gone": "i8", "values": ("f8", (3,))})
+    new = Columns({"fresh": "f8", "mean": "f8", "values": ("f8", (4,))}, {"fresh": 7.0})
+    older, newer = Table({"level": old, "dropped": old}), Table({"level": new, "added": new})
+    row = older.fresh()
+    row["level"]["mean"] = 21.5
+    layouts = {
+        fingerprint(older.dtype): [[part, [list(field) for field in old.dtype.descr]] for part in older.parts]
+    }
+
+    taken = row_of(row.tobytes(), fingerprint(older.dtype), newer.fresh(), layouts)
+
+    assert taken["level"]["mean"] == 21.5
+    assert taken["level"]["fresh"] == taken["added"]["fresh"] == 7.0
+    assert np.array_equal(taken["level"]["values"], np.zeros(4)), "another shape: begins anew"
+
+
+def test_a_layout_that_nobody_knows_is_refused() -> None:
+    table = Table({"level": Columns({"mean": "f8"})})
+
+    with pytest.raises(StateError, match="in a layout that this one does not know"):
+        row_of(table.fresh().tobytes(), 1, table.fresh())
+
+
+def test_the_layout_of_a_row_changes_on_purpose_only() -> None:
+    """If this fails, put the layout that was released before into snapshot.OLDER, and its fingerprint here."""
+    bank = Bank(HOT)
+    bank.judge(keyed([reading(20.0)]))
+    states = [decode(key, value) for key, value in saved(bank).items()]
+
+    assert [state.layout for state in states] == LAYOUTS
+    assert all(encode(decode(key, value)) == value for key, value in saved(bank).items())
+
+
+LAYOUTS = [1212447000, 786254367]
+
+
+def test_a_sensor_takes_so_many_bytes() -> None:
+    bank = Bank(HOT)
+    generator = random.Random(1)
+    bank.judge(keyed(series(generator.gauss(21, 0.4) for _ in range(500))))
+
+    assert max(len(key) + len(value) for key, value in saved(bank).items()) < 2500
