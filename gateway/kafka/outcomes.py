@@ -117,6 +117,17 @@ UNWRITABLE: Final = frozenset(
 )
 """Errors of a topic that its administrator has to cure. Readings wait for that; dead letters do not."""
 
+MOVED_ON: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+"""Answers of a Kafka that is well: the group has moved on, which comes with every change of its members."""
+
 UNREACHABLE: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,

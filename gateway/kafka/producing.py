@@ -22,6 +22,7 @@ from gateway.kafka.client import (
     explain_exception,
     properties,
 )
+from gateway.kafka.handover import Handed, offer
 from gateway.kafka.outcomes import UNREACHABLE, UNWRITABLE, Step, step_of
 from gateway.kafka.sink import MAX_RECORDS, Link
 from gateway.kafka.worker import HangError, Worker
@@ -66,19 +67,6 @@ class Tally(NamedTuple):
     pending: list[Record]
     trouble: str
     steps: AbstractSet[Step]
-
-
-class _Handed:
-    """Which of the records that were handed over a report is of."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._records = records
-        self._by_content: dict[tuple[str, bytes | None, bytes], Record] = {}
-
-    def of(self, message: Message) -> Record:
-        if not self._by_content:  # made when it is needed, which is hardly ever
-            self._by_content = {(one.topic, one.key, one.value): one for one in self._records}
-        return self._by_content[message.topic() or "", message.key(), message.value() or b""]
 
 
 class Producing:
@@ -169,7 +157,7 @@ class Producing:
         """
         suspects: list[tuple[Record, str]] = []
         unwritten: set[Record] = set()
-        handed = _Handed(records)
+        handed = Handed(records)
         trouble = ""
         steps: set[Step] = set()
         complete = False
@@ -192,7 +180,7 @@ class Producing:
 
         try:
             for first in range(0, len(records), OFFER):
-                for record, error in _offer(self.producer, records[first : first + OFFER], report):
+                for record, error in offer(self.producer, records[first : first + OFFER], report):
                     judge(record, error)
             complete = await self._fetch_reports(attempt_done, within)
         except (KafkaException, SystemError, BufferError, HangError) as error:
@@ -296,26 +284,3 @@ class Producing:
     def _error(self, error: KafkaError) -> None:
         if error.code() in UNREACHABLE:
             self._doubt = explain(error)
-
-
-def _offer(
-    producer: Producer, records: Sequence[Record], report: Callable[[KafkaError | None, Message], None]
-) -> list[tuple[Record, KafkaError]]:
-    """Hand all records to the client, place by place, in order; returns those that it would not even take.
-
-    It looks at their sizes first: what is larger than message.max.bytes never leaves.
-    """
-    by_place: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for record in records:
-        place = (record.topic, record.partition)
-        by_place.setdefault(place, []).append({"key": record.key, "value": record.value or None})
-    rejected = []
-    # In the dict of a record the client overlooks the partition.
-    for (topic, partition), messages in by_place.items():
-        if producer.produce_batch(topic, messages, partition, on_delivery=report) < len(messages):
-            rejected += [
-                (Record(topic, message["key"], message["value"] or b"", partition), message["_error"])
-                for message in messages
-                if "_error" in message
-            ]
-    return rejected

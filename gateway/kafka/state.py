@@ -113,7 +113,8 @@ class StateReader:
         try:
             found = _committed(consumer, self._readings, IMPATIENCE)
         except KafkaException as error:
-            if not error.args[0].retriable():
+            problem = error.args[0]
+            if not problem.retriable() and problem.code() != KafkaError._TIMED_OUT:  # noqa: SLF001 - no public name
                 raise
             self._end_predecessor()
             found = _committed(consumer, self._readings, ANSWER_TIMEOUT)

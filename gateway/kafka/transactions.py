@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from gateway.config import Kafka
 from gateway.kafka.client import KafkaUnavailableError, Record, explain, explain_exception
-from gateway.kafka.outcomes import Step, step_of
+from gateway.kafka.outcomes import MOVED_ON, Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
 from gateway.kafka.worker import HangError
@@ -81,6 +81,7 @@ class Transactions:
         self._ready = False
         self._problem = ""
         self._piece = MAX_RECORDS
+        self._moved_on = False
 
     @property
     def link(self) -> Link:
@@ -185,7 +186,8 @@ class Transactions:
             return Sent(0, culprits, pending, "" if culprits else "requests were too large")
         if tally.delivered < len(records):
             trouble = tally.trouble or "not acknowledged before the stop"
-            self._producing.note(reachable=False, trouble=trouble)
+            if not self._moved_on:
+                self._producing.note(reachable=False, trouble=trouble)
             return Sent(0, [], records, trouble)
         return Sent(len(records), [], [], "")
 
@@ -236,6 +238,7 @@ class Transactions:
             PositionUnknownError: neither is certain.
         """
         producing = self._producing
+        self._moved_on = False
         try:
             producing.producer.begin_transaction()  # asks nobody
             tally = await self._produce(records, attempt_done)
@@ -279,6 +282,7 @@ class Transactions:
             if step_of(error.args[0]) in HOPELESS:
                 raise
             self._refused(error.args[0])
+            self._moved_on = error.args[0].code() in MOVED_ON
             return explain(error.args[0])
         try:
             producer.commit_transaction(ANSWER_TIMEOUT)

@@ -157,8 +157,8 @@ class Forgetful:
     def begin_transaction(self) -> None:
         pass
 
-    def produce_batch(self, topic: str, messages: list[object], on_delivery: object) -> int:
-        del topic, on_delivery
+    def produce_batch(self, topic: str, messages: list[object], partition: int, on_delivery: object) -> int:
+        del topic, partition, on_delivery
         return len(messages)
 
     def poll(self, timeout: float) -> int:
