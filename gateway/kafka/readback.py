@@ -70,6 +70,7 @@ class Readback:
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
                     "fetch.queue.backoff.ms": 5,
+                    "fetch.wait.max.ms": 20,  # behind the last record of a transaction the end shows only in the next answer
                     "queued.max.messages.kbytes": 16_384,  # with the next, what a topic takes of the memory
                     "fetch.message.max.bytes": 262_144,  # of each partition at a time, before decompression
                     "group.id": "gatewayctl-verify",
