@@ -21,6 +21,13 @@ COMMANDS: Final = {
     ),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
+    "anomalies": (
+        "gateway.cli.anomalies",
+        "show what gateway-detect found (exit code 0 nothing is open, 1 something is)",
+    ),
+    "ack": ("gateway.cli.ack", "say that an anomaly has been seen"),
+    "accept": ("gateway.cli.accept", "say that what an anomaly shows is normal from now on"),
+    "fault": ("gateway.cli.fault", "say that an anomaly was a real fault: what it taught is forgotten"),
     "config": ("gateway.cli.config", "check a configuration file"),
     "capture": ("gateway.cli.capture", "record what a source receives, raw and with times"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),

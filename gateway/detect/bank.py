@@ -11,15 +11,16 @@ from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
 from gateway.detect.poll import Poll
-from gateway.detect.rows import Rows
+from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
+from gateway.detect.rules.spike import Spike
 from gateway.detect.snapshot import StateError
 from gateway.detect.state import Floats
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
 from gateway.wire import Arrival, Command, Reading
 
-__all__ = ["Arrival", "Bank", "Counts", "Said", "StateError"]
+__all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
 _LARGEST: Final = 1.7976931348623157e308
 
@@ -124,6 +125,15 @@ class Bank:
                 share = poll.ratio / (1 + poll.ratio)
             scores[poll.place] = np.where(np.isinf(poll.ratio), 1.0, share)
         return scores
+
+    def expected(self, sensors: Sequence[Name]) -> tuple[Floats, Floats]:
+        """The lowest and the highest value of each sensor that is no spike, as things are; NaN where that is not known."""
+        spike, index = self._rows.by_slot[Spike.slot], self._rows.index
+        assert isinstance(spike, Spike)  # noqa: S101 - its slot is its own
+        known = np.array([index.get(one, -1) for one in sensors], np.int64)
+        low, high = np.full(len(known), np.nan), np.full(len(known), np.nan)
+        low[known >= 0], high[known >= 0] = spike.expected(known[known >= 0])
+        return low, high
 
     def advance(self, gateway: str, until: int) -> list[Said]:
         """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock."""

@@ -118,15 +118,22 @@ def run(config: DetectConfig, make_bank: MakeBank) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gateway-detect. Returns 0 after an ordered stop, 2 if the configuration is refused."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["backtest"]:
+        from gateway.detect.backtest.command import main as backtest  # noqa: PLC0415 - the service needs nothing of it
+
+        return backtest(words[1:])
     parser = argparse.ArgumentParser(
-        prog="gateway-detect", description="Reads readings back from Kafka and flags anomalies."
+        prog="gateway-detect",
+        description="Reads readings back from Kafka and flags anomalies.",
+        epilog="`gateway-detect backtest --help` tells how to run it over recorded readings.",
     )
     parser.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)"
     )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     try:
         config = load_detect(options.config)
         if options.check:

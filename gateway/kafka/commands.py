@@ -66,7 +66,7 @@ class Commands:
         consumer = Consumer(settings)
         look = 0.0
         while not self._ending.is_set():
-            if time.monotonic() >= look:
+            if not self._partitions or time.monotonic() >= look:  # a person may wait for the first answer
                 look = time.monotonic() + LOOK_EVERY
                 self._look(consumer)
             if not self._partitions:

@@ -47,16 +47,21 @@ class Readback:
         absent: those of the topics that do not exist.
         total: offsets between beginning and end, as they were; a few are no records.
         expired: retention may have removed what was sent up to this time, in milliseconds since 1970 UTC; 0: nothing
-            was removed.
+            was removed, or only what was sent within some time is read.
     """
 
-    def __init__(self, config: Kafka, topics: Sequence[str]) -> None:
+    def __init__(
+        self, config: Kafka, topics: Sequence[str], sent: tuple[int | None, int | None] = (None, None)
+    ) -> None:
         """Ask the cluster what there is.
+
+        `sent`: only what was sent from then on, and before then, in milliseconds since 1970 UTC.
 
         Raises:
             ReadbackError: see there.
         """
         self._config = config
+        self._sent = sent
         self._why: KafkaError | None = None
         try:
             self._consumer = Consumer(
@@ -65,6 +70,7 @@ class Readback:
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
                     "fetch.queue.backoff.ms": 5,
+                    "fetch.wait.max.ms": 20,  # behind the last record of a transaction the end shows only in the next answer
                     "queued.max.messages.kbytes": 16_384,  # with the next, what a topic takes of the memory
                     "fetch.message.max.bytes": 262_144,  # of each partition at a time, before decompression
                     "group.id": "gatewayctl-verify",
@@ -97,12 +103,21 @@ class Readback:
         deadline = time.monotonic() + STALL
         while any(self._reached[one] < end for one, end in self._ends.items()):
             lot = self._next()
+            if self._sent[1] is not None:
+                lot = self._before_end(lot)
             if lot:
                 deadline = time.monotonic() + STALL
             elif time.monotonic() > deadline:
                 why = explain_reading(self._why) if self._why else "is Kafka running?"
                 raise ReadbackError(f"no record came for {STALL:.0f} s: {why}")
             yield lot
+
+    def _before_end(self, lot: list[Arrival]) -> list[Arrival]:
+        """Those that are wanted; of what has come to its end no more is fetched."""
+        over = [one for one in {arrival[:2] for arrival in lot} if self._reached[one] >= self._ends[one]]
+        if over:
+            self._consumer.pause([TopicPartition(*one) for one in over])
+        return [one for one in lot if one[2] < self._ends[one[0], one[1]]]
 
     def more(self) -> None:
         """Let lots() go on to the ends as they are now.
@@ -153,7 +168,8 @@ class Readback:
             )
         begins = self._take_ends()
         self.total = sum(self._ends[one] - begin for one, begin in begins.items())
-        self.expired = self._expiry(begins)
+        if self._sent == (None, None):
+            self.expired = self._expiry(begins)
         self._assign(begins)
 
     def _on_error(self, error: KafkaError) -> None:
@@ -183,9 +199,19 @@ class Readback:
                 begins[one], self._ends[one] = self._consumer.get_watermark_offsets(
                     TopicPartition(*one), ANSWER_TIMEOUT
                 )
+            for place, moment in enumerate(self._sent):
+                if moment is not None:
+                    self._bound(begins if place == 0 else self._ends, moment)
         except KafkaException as error:
             self._fail(error)
         return begins
+
+    def _bound(self, places: dict[_Partition, int], moment: int) -> None:
+        """Put each place where the first record is that was sent then or later; at the end if there is none."""
+        asked = [TopicPartition(*one, moment) for one in places]
+        for found in self._consumer.offsets_for_times(asked, ANSWER_TIMEOUT):
+            one = found.topic, found.partition
+            places[one] = found.offset if found.offset >= 0 else self._ends[one]
 
     def _assign(self, begins: dict[_Partition, int]) -> None:
         self._reached.update(begins)

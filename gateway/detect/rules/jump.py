@@ -121,6 +121,14 @@ class Jumps:
         scores[order] = ratio
         return scores
 
+    def expected(self, row: Ints) -> tuple[Floats, Floats]:
+        """The lowest and the highest value within the threshold, as things are; NaN while nothing is known."""
+        columns, settings = self.columns, self.settings
+        centre = 2 * columns["mean"][row] - columns["lagged"][row]
+        margin = settings["threshold"][row] * columns["scale"][row]
+        margin[~settings["on"][row] | (columns["phase"][row] == WARMING)] = np.nan
+        return centre - margin, centre + margin
+
     def accept(self, row: int) -> tuple[float, float]:
         """Go on from what came since the last anomaly was raised; mean and scale of that."""
         level, at = Level(self.columns, np.array([row])), np.zeros(1, np.int64)

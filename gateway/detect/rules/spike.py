@@ -9,7 +9,7 @@ from gateway.detect.events import Finding
 from gateway.detect.poll import Poll
 from gateway.detect.rules.jump import CALM_VALUES, Jump, Jumps
 from gateway.detect.rules.rule import Say
-from gateway.detect.state import Columns
+from gateway.detect.state import Columns, Floats, Ints
 from gateway.detect.text import LARGEST, duration, quantity, sigmas, spread
 
 _EVENTS: Final[dict[str, Literal["raised", "updated", "cleared"]]] = {
@@ -73,6 +73,10 @@ class Spike:
         )
         ratio = self._jumps.judge(row, value, elapsed, time, tell)
         poll.ratio[element] = np.maximum(poll.ratio[element], ratio)
+
+    def expected(self, row: Ints) -> tuple[Floats, Floats]:
+        """See Jumps."""
+        return self._jumps.expected(row)
 
     def accept(self, row: int) -> str:
         """See Rule."""

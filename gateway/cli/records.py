@@ -1,0 +1,111 @@
+"""What the commands about anomalies share: where Kafka is, and reading the topic of anomalies."""
+
+import argparse
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.anomalies import STORM
+from gateway.config import ConfigError, DetectKafka, check_topics, load
+from gateway.kafka.readback import Readback, ReadbackError
+from gateway.terminal import plain
+from gateway.wire import Anomaly, WireError, decode_anomaly
+
+DEFAULT_CONFIGS: Final = (Path("/etc/gateway/detect.toml"), Path("/etc/gateway/gateway.toml"))
+
+
+class _OnlyKafka(msgspec.Struct, frozen=True):
+    """The part that detect.toml and gateway.toml have in common."""
+
+    kafka: DetectKafka = DetectKafka()
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The option that says where Kafka is."""
+    first, second = DEFAULT_CONFIGS
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"detect.toml or gateway.toml, for [kafka] (default: {first}, else {second})",
+    )
+
+
+def kafka_of(path: Path | None) -> DetectKafka:
+    """The settings of Kafka in this file, or in the first of the usual ones that is there.
+
+    Raises:
+        ConfigError: the file is refused.
+    """
+    if path is None:
+        path = next((one for one in DEFAULT_CONFIGS if one.exists()), None)
+        if path is None:
+            usual = " nor ".join(str(one) for one in DEFAULT_CONFIGS)
+            raise ConfigError(f"there is neither {usual}: name a file with --config")
+    kafka = load(path, _OnlyKafka).kafka
+    check_topics(kafka, path)
+    return kafka
+
+
+class Topic:
+    """The anomalies topic. Used from one thread; close() it.
+
+    Attributes:
+        damaged: records so far that are no anomalies.
+    """
+
+    def __init__(self, kafka: DetectKafka) -> None:
+        """Ask the cluster for it.
+
+        Raises:
+            ReadbackError: see there; also if there is no such topic.
+        """
+        self.damaged = 0
+        self._readback = Readback(kafka, [kafka.anomalies_topic])
+        if self._readback.absent:
+            self.close()
+            raise ReadbackError(
+                f"{kafka.bootstrap_servers}: there is no topic {kafka.anomalies_topic!r}; "
+                "has gateway-detect run, and is the name right?"
+            )
+
+    def records(self) -> Iterator[Anomaly]:
+        """What came since the last call, in order within each partition.
+
+        Raises:
+            ReadbackError: see there.
+        """
+        self._readback.more()
+        for lot in self._readback.lots():
+            for _, _, _, _, value in lot:
+                try:
+                    yield decode_anomaly(value or b"")
+                except WireError:
+                    self.damaged += 1
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._readback.close()
+
+
+def sensor_of(anomaly: Anomaly, *, with_gateway: bool) -> str:
+    """Whose it is, for the eye."""
+    if anomaly.rule == STORM:
+        return f"{anomaly.gateway}: many"
+    name = f"{anomaly.device} {anomaly.sensor}"
+    return plain(f"{anomaly.gateway}/{name}" if with_gateway else name)
+
+
+def moment(nanoseconds: int) -> str:
+    """A point in time as the clock on the wall shows it."""
+    try:
+        return (
+            dt.datetime.fromtimestamp(nanoseconds // 1_000_000_000, tz=dt.UTC)
+            .astimezone()
+            .strftime("%Y-%m-%d %H:%M:%S")
+        )
+    except (ValueError, OverflowError, OSError):
+        return f"{nanoseconds} ns"

@@ -1,0 +1,112 @@
+"""What a backtest says in words, and as JSON."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.detect.backtest.judging import Flag, Judging
+from gateway.detect.backtest.labels import Verdict
+from gateway.detect.text import duration
+from gateway.terminal import plain, table
+from gateway.wire import Anomaly
+
+UNJUDGED = ("not_numeric", "retained", "repeated", "late", "replayed", "unnamed", "forgotten")
+"""Counts of what the rules do not see, and of the sensors forgotten meanwhile."""
+
+
+def facts(name: str, judged: Judging, verdict: Verdict | None, seconds: float) -> Iterator[str]:
+    """What was read, judged and flagged."""
+    counts = judged.counts()
+    first = min((one.first for one in judged.spans.values()), default=0)
+    last = max((one.last for one in judged.spans.values()), default=0)
+    sensors = len(judged.spans)
+    yield (
+        f"{name}: {judged.rows} rows of {sensors} sensor{'s' if sensors != 1 else ''}, "
+        f"{moment(first)} to {moment(last)} UTC, {judged.days:.1f} sensor-days; "
+        f"{counts.judged} judged in {seconds:.1f} s, {judged.rows / max(seconds, 1e-3):.0f} rows/s"
+    )
+    left = {one: getattr(counts, one) for one in UNJUDGED if getattr(counts, one)}
+    if judged.bad:
+        left["bad"] = judged.bad
+    if left:
+        told = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in left.items())
+        yield f"not judged: {told}"
+    for one in judged.bad_rows:
+        yield f"  {one.where}: {one.reason}"
+    if judged.bad > len(judged.bad_rows):
+        yield f"  ... {judged.bad} of these in all"
+    alarms, advisories = judged.grades["alarm"], judged.grades["advisory"]
+    rate = f", {(alarms + advisories) / judged.days:.2f} per sensor-day" if judged.days > 0 else ""
+    yield f"anomalies: {alarms + advisories} ({alarms} alarms, {advisories} advisories){rate}"
+    if verdict is not None:
+        yield from _verdict(verdict)
+
+
+def _verdict(verdict: Verdict) -> Iterator[str]:
+    missed = len(verdict.missed)
+    delay = (
+        "" if verdict.delay is None else f", {duration(round(verdict.delay * 1e9))} after it began (median)"
+    )
+    yield f"labels: {verdict.found} of {verdict.found + missed} windows found{delay}"
+    for start, end in verdict.missed:
+        yield f"  missed: {moment(start)} to {moment(end)}"
+    rate = "" if verdict.per_day is None else f", {verdict.per_day:.2f} per sensor-day"
+    yield f"false: {verdict.false_events} anomalies raised outside of the windows{rate}"
+
+
+def show(judged: Judging) -> None:
+    """Print what was flagged, in the order in which it was raised."""
+    if judged.flags:
+        table(
+            ("#", "RAISED (UTC)", "FOR", "SENSOR", "RULE", "GRADE", "WHAT"),
+            [
+                (
+                    str(number),
+                    moment(one.raised.time),
+                    lasted(one),
+                    plain(owner(one.raised)),
+                    plain(one.raised.rule),
+                    one.raised.grade,
+                    plain(one.raised.sentence),
+                )
+                for number, one in enumerate(judged.flags, 1)
+            ],
+        )
+
+
+def as_json(name: str, judged: Judging, verdict: Verdict | None, seconds: float) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "name": name,
+        "rows": judged.rows,
+        "seconds": round(seconds, 3),
+        "sensors": len(judged.spans),
+        "sensor_days": judged.days,
+        "counts": {**msgspec.structs.asdict(judged.counts()), "bad": judged.bad},
+        "bad_rows": [{"where": one.where, "reason": one.reason} for one in judged.bad_rows],
+        "anomalies": [msgspec.structs.asdict(one) for one in judged.flags],
+        "left_out": judged.left_out,
+        "labels": None if verdict is None else msgspec.structs.asdict(verdict),
+    }
+
+
+def owner(anomaly: Anomaly) -> str:
+    """Whose it is; a storm is of a gateway."""
+    return f"{anomaly.device} {anomaly.sensor}".strip() or anomaly.gateway
+
+
+def lasted(flag: Flag) -> str:
+    """For how long it was open."""
+    return duration(flag.cleared.time - flag.raised.since) if flag.cleared is not None else "open at the end"
+
+
+def moment(nanoseconds: int) -> str:
+    """A point in time, as UTC."""
+    try:
+        return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=nanoseconds // 10**9)).strftime(
+            "%Y-%m-%d %H:%M:%S"
+        )
+    except OverflowError:
+        return f"{nanoseconds} ns"
