@@ -43,8 +43,8 @@ EXAMPLES ?= 10000
 
 fuzz: .venv/dev ## try framings, checksums and decoders on EXAMPLES=10000 a test of damaged and strange input
 	FUZZ_EXAMPLES=$(EXAMPLES) .venv/bin/python -Im pytest --timeout=0 --hypothesis-show-statistics \
-		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_decoder_any_input.py \
-		tests/unit/test_decoder_any_settings.py
+		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_framing_counts.py \
+		tests/unit/test_decoder_any_input.py tests/unit/test_decoder_any_settings.py
 
 clean: ## remove everything that these targets have made, the Kafka jars included
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
