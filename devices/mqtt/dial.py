@@ -67,9 +67,7 @@ class Dialer:
 
         # Thread.start() would wait until the thread runs, and the loop with it: on a busy machine that takes a while.
         _thread.start_new_thread(body, ())
-        self._hanging += (
-            1  # behind that, which may fail; the end of the thread is told to this loop, so it comes later
-        )
+        self._hanging += 1  # only now, as it may fail; settle() comes later, for it waits for this loop
         if error := await done:
             raise error
 
