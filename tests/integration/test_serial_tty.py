@@ -15,10 +15,10 @@ import pytest
 from pty_port import SerialLine
 from uart import Uart
 
-from devices import serial_tty
 from devices.errors import SourceLost, SourceRefused
-from devices.serial_settings import Port, Rs485
-from devices.serial_tty import open_tty
+from devices.serial_port import tty as serial_tty
+from devices.serial_port.settings import Port, Rs485
+from devices.serial_port.tty import open_tty
 
 TCGETS2 = 0x802C542A
 CMSPAR = 0o10000000000
