@@ -43,8 +43,8 @@ EXAMPLES ?= 10000
 
 fuzz: .venv/dev ## try framings, checksums and decoders on EXAMPLES=10000 a test of damaged and strange input
 	FUZZ_EXAMPLES=$(EXAMPLES) .venv/bin/python -Im pytest --timeout=0 --hypothesis-show-statistics \
-		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_decoder_any_input.py \
-		tests/unit/test_decoder_any_settings.py
+		tests/unit/test_framing.py tests/unit/test_framing_checksums.py tests/unit/test_framing_counts.py \
+		tests/unit/test_decoder_any_input.py tests/unit/test_decoder_any_settings.py
 
 faults-detect: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1 against three processes of gateway-detect; compare
 	.venv/bin/python tests/faults/detect_laboratory.py --rounds $(ROUNDS) --seed $(SEED) --faults "$(FAULTS)"

@@ -33,6 +33,9 @@ LONGEST_PAUSE: Final = 10.0
 RENEW_EVERY: Final = 3600.0
 """Seconds after which the position is committed again though nothing was sent: Kafka forgets one that is a week old."""
 
+LATE: Final = 5.0
+"""Seconds by which a batch may be closed late, on a machine that is busy."""
+
 LAST_WORD_DEADLINE: Final = 5.0
 """Seconds that an orderly stop waits for Kafka to take the last position."""
 
@@ -73,7 +76,7 @@ class Forward:
         self._kafka = config.kafka
         self._gateway = gateway
         self._clock = clock
-        self._batch_age = round(config.ingest.batch_age * 1e9)
+        self._latest_batch = round((config.ingest.batch_age + LATE) * 1e9)
         self._attempt_done: Callable[[], None] = lambda: None
         self._heartbeat: Heartbeat | None = None
         # Made once: making it costs more than a round that succeeds at once.
@@ -135,7 +138,7 @@ class Forward:
 
     async def _idle(self) -> None:
         await self._sink.idle()
-        due = self._heartbeat is not None and self._heartbeat.due
+        due = self._heartbeat is not None and self._heartbeat.overdue
         if due or time.monotonic() - self._said > RENEW_EVERY:
             await self._renew()
         self._attempt_done()
@@ -267,7 +270,7 @@ class Forward:
     async def _say(self, *, ended: bool = False) -> None:
         """Commit the position without readings; a status record that is due travels with it."""
         held = self._spool.depth().oldest
-        records = self._beat(held or self._clock.now() - (0 if ended else self._batch_age), stopped=ended)
+        records = self._beat(held or self._clock.now() - (0 if ended else self._latest_batch), stopped=ended)
         sent = await self._sink.send(records, self._position(None, ended=ended), self._attempt_done)
         if sent.refused:  # and the position with it
             self._is_beat(*sent.refused[0])

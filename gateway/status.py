@@ -4,7 +4,7 @@ import os
 import time
 from collections import deque
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 
@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.feed import Feed
 from gateway.forward import Forward
+from gateway.heartbeat import Health
 from gateway.identity import state_dir
 from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
@@ -32,8 +33,6 @@ DISK_BYTES: Final = 30.0
 """What a reading takes on disk, until enough are there to tell: a number from a device of few names."""
 
 ENOUGH: Final = 1000
-
-Health = Literal["healthy", "degraded", "down"]
 
 
 class Status:

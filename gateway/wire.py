@@ -152,7 +152,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a gateway is. Written every `every_s` seconds while it reaches Kafka, and once more at an orderly stop.
+    """How a gateway is. Written every `every_s` seconds at least while it reaches Kafka, and once more at an orderly stop.
 
     Attributes:
         v: version of this contract; always there.
@@ -161,8 +161,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         time: when this was made, by its clock, in nanoseconds since 1970 UTC.
         state: `stopped` in the last one before an orderly end.
         health: as `gatewayctl status` has it.
-        delivered_until: all that it received before this time (its `received`) is in Kafka before this record.
-        every_s: seconds until the next one.
+        delivered_until: all readings that it received before this time (their `received`) are in Kafka before this record.
+        every_s: seconds until the next one, at most.
         reasons: for its health, the first few.
         clock_unset: its clock was not known to be right, so neither are the times.
     """

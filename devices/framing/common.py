@@ -46,7 +46,7 @@ class Counts(msgspec.Struct):
     Attributes:
         bytes: all that came.
         damaged_bytes: those reported as Damaged; what is still held back is not among them yet.
-        frames: good frames, empty lines included.
+        frames: good frames, empty lines included unless lines have a checksum: then they only separate.
         checksum_errors: whole frames whose checksum was wrong. Where only the checksum tells where a frame begins, each
             further stretch of damage as long as a frame counts as one.
         malformed: what began or ended like a frame and cannot be one: an escape that means nothing, a length that

@@ -65,9 +65,9 @@ class Dialer:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(settle, error)
 
-        self._hanging += 1
         # Thread.start() would wait until the thread runs, and the loop with it: on a busy machine that takes a while.
         _thread.start_new_thread(body, ())
+        self._hanging += 1  # only now, as it may fail; settle() comes later, for it waits for this loop
         if error := await done:
             raise error
 

@@ -46,7 +46,12 @@ class Session:
     async def held(self) -> frozenset[str]:
         """The filters that the session may hold."""
         if self._held is None:
-            self._held = self._stored = await asyncio.to_thread(self._load)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    self._stored = await asyncio.to_thread(self._load)
+            except TimeoutError:
+                self._stored = self._unread("the disk does not answer")
+            self._held = self._stored
         return self._held
 
     async def remember(self, filters: frozenset[str]) -> None:
@@ -69,6 +74,16 @@ class Session:
         else:
             self._stored = filters
 
+    def _unread(self, why: str) -> frozenset[str]:
+        _log.warning(
+            "source %s: %s cannot be read (%s) and is replaced: what left the configuration meanwhile stays subscribed, "
+            "and what comes on it will be dead letters",
+            self._source,
+            self._path,
+            why,
+        )
+        return frozenset()
+
     def _load(self) -> frozenset[str]:
         if self._path is None:
             return frozenset()
@@ -77,14 +92,7 @@ class Session:
         except FileNotFoundError:
             return frozenset()
         except (OSError, msgspec.DecodeError) as error:
-            _log.warning(
-                "source %s: %s cannot be read (%s) and is replaced: what left the configuration meanwhile stays subscribed, "
-                "and what comes on it will be dead letters",
-                self._source,
-                self._path,
-                getattr(error, "strerror", None) or "it is damaged",
-            )
-            return frozenset()
+            return self._unread(getattr(error, "strerror", None) or "it is damaged")
         if kept.client_id == self._client_id and set(kept.hosts) & set(self._hosts):
             return frozenset(kept.filters)
         _log.warning("source %s: %s", self._source, _left_behind(kept, "this source used before"))

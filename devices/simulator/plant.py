@@ -13,6 +13,8 @@ from devices.simulator.signals import HOUR
 
 NANO: Final = 1_000_000_000
 
+ALL: Final = slice(None)
+
 
 class Plant:
     """The devices of one source and what goes wrong with them.
@@ -60,8 +62,8 @@ class Plant:
                     self._tell(fault, time)
         return values
 
-    def readings_at(self, time: int, received: int) -> list[Reading]:
-        """The readings of all devices, in their order, at `time`; both times in nanoseconds since 1970 UTC.
+    def readings_at(self, time: int, received: int, devices: slice = ALL) -> list[Reading]:
+        """The readings of these devices, in their order, at `time`; both times in nanoseconds since 1970 UTC.
 
         Ask for times in their order.
         """
@@ -76,7 +78,7 @@ class Plant:
                 sensor.model.unit,
                 Quality.SIMULATED,
             )
-            for sensors in self.devices
+            for sensors in self.devices[devices]
             for sensor, value in zip(sensors, self.values_at(sensors, time), strict=True)
             if value is not None
         ]

@@ -16,6 +16,9 @@ _NANO: Final = 1_000_000_000
 _MOST: Final = 1000
 """Readings handed over at once."""
 
+_REJECTS: Final = 100
+"""Rows that cannot be read before everything else in the loop gets its turn: a file that is no CSV has thousands in a piece."""
+
 _LOOK_AGAIN: Final = 0.05
 """Seconds until the gateway is asked again for room."""
 
@@ -104,7 +107,22 @@ class _Hand:
         if row.reason:
             self.rejected += 1
             self._intake.reject(row.data, recording.origin, row.reason, row.size)
-            return
+            if self.rejected % _REJECTS == 0:
+                await asyncio.sleep(0)
+        else:
+            await self._hold(row)
+        while not self._intake.ready():  # noqa: ASYNC110 - an intake has no event for it
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    def flush(self) -> None:
+        """Hand over what was due."""
+        if self._held:
+            self.made += len(self._held)
+            self._intake.readings(self._held)
+            self._held = []
+
+    async def _hold(self, row: Row) -> None:
+        """Take its readings to those to be handed over, once they are due."""
         now = time.time_ns()
         due = self._timeline.due(row.readings[0].time, now)
         if due > now:
@@ -115,15 +133,6 @@ class _Hand:
         if len(self._held) >= _MOST:
             self.flush()
             await asyncio.sleep(0)
-        while not self._intake.ready():  # noqa: ASYNC110 - an intake has no event for it
-            await asyncio.sleep(_LOOK_AGAIN)
-
-    def flush(self) -> None:
-        """Hand over what was due."""
-        if self._held:
-            self.made += len(self._held)
-            self._intake.readings(self._held)
-            self._held = []
 
 
 def open_source(name: str, settings: Settings, home: Home = NO_HOME) -> Replay:  # noqa: ARG001 - asked of all kinds

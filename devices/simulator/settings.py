@@ -11,7 +11,7 @@ from devices.simulator.sensors import MODELS, Model, Name
 from devices.simulator.signals import HOUR
 
 MOST_READINGS: Final = 10_000
-"""At one time: to make them takes 30 ms, in which a gateway does nothing else."""
+"""At one time: to make them takes 20 ms, and longer the more parts their signals have."""
 
 _SLOT: Final = 4
 """A slot of the faults has as many intervals at least, or a fault might fall between two readings."""

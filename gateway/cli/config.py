@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from devices.serial_ports import better_name
+from devices.serial_port.ports import better_name
 from devices.source import Home
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
 from gateway.detect.config import load_detect

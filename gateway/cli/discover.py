@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from devices.serial_claims import Claim, claims, probers, running
-from devices.serial_ports import ROOT, FoundPort, find_ports, without_path
+from devices.serial_port.claims import Claim, claims, probers, running
+from devices.serial_port.ports import ROOT, FoundPort, find_ports, without_path
 
 ALLOWED_BY_UNIT: Final = ("ttyUSB", "ttyACM", "ttyAMA")
 """What DeviceAllow= in systemd/gateway.service lets through."""

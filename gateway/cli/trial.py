@@ -82,6 +82,8 @@ def _of_capture(options: argparse.Namespace, header: Header) -> tuple[str, dict[
         raise SettingError(
             "", f"a capture of version {header.capture}: this gatewayctl reads version {VERSION}"
         )
+    if not is_name(header.source):  # and perhaps something that a terminal would obey
+        raise SettingError("", f"the header of this capture names no source: {header.source!r}")
     if options.config is None:
         return header.source, {**header.settings, "kind": header.kind}
     name: str = options.source or header.source

@@ -14,10 +14,11 @@ from paho.mqtt.client import MQTTMessage
 from pty_port import SerialLine
 from waiting import until
 
-from devices import registry, serial_line
+from devices import registry
 from devices.errors import SourceLost
 from devices.mqtt.source import MqttSource
 from devices.reading import Quality
+from devices.serial_port import line as serial_line
 from devices.source import Piece, RawSource
 from gateway import capture
 from gateway.cli.main import main

@@ -184,6 +184,25 @@ def test_the_broker_stalls_at_exactly_the_window_until_something_is_safe(
     asyncio.run(scenario())
 
 
+def test_a_cancelled_run_takes_nothing_more_and_the_broker_keeps_it(broker: Mosquitto, version: Any) -> None:
+    async def scenario() -> None:
+        source, intake = source_at(broker, version), RecordingIntake()
+        async with taking(source, intake):
+            broker.publish("plant/b/t", "0")
+            await until(lambda: intake.receipts, "a message")
+        await asyncio.to_thread(broker.publish, "plant/b/t", "1")
+        await settle()
+        assert [r.value for r in intake.taken] == [0]
+        source.safe(intake.receipts)
+        await source.close()
+        async with taking(source, intake):
+            await until(lambda: len(intake.taken) > 1, "what came meanwhile")
+        await source.close()
+        assert [r.value for r in intake.taken] == [0, 1]
+
+    asyncio.run(scenario())
+
+
 def test_an_intake_may_say_safe_within_the_call_that_hands_over(broker: Mosquitto, version: Any) -> None:
     class Swift(RecordingIntake):
         def payload(self, *args: Any, **more: Any) -> None:

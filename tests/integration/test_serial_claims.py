@@ -6,8 +6,8 @@ from daemon import Daemon
 from pty_port import SerialLine
 from waiting import wait_until
 
-from devices.serial_claims import claims, running
-from devices.serial_ports import FoundPort
+from devices.serial_port.claims import claims, running
+from devices.serial_port.ports import FoundPort
 
 
 def test_a_gateway_is_known_by_what_it_has_open_and_to_other_users_by_its_lock(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from pty_port import SerialLine
 from waiting import until
 
-from devices import serial_startup
 from devices.errors import SourceLost
-from devices.serial_port import SerialPort, Settings, open_source
-from devices.serial_startup import Command
+from devices.serial_port import Settings, open_source
+from devices.serial_port import startup as serial_startup
+from devices.serial_port.source import SerialPort
+from devices.serial_port.startup import Command
 from gateway.testing import RecordingIntake
 
 MORE_THAN_A_LINE_HOLDS = "x" * 100_000

@@ -15,10 +15,10 @@ import pytest
 from pty_port import SerialLine
 from uart import Uart
 
-from devices import serial_tty
 from devices.errors import SourceLost, SourceRefused
-from devices.serial_settings import Port, Rs485
-from devices.serial_tty import open_tty
+from devices.serial_port import tty as serial_tty
+from devices.serial_port.settings import Port, Rs485
+from devices.serial_port.tty import open_tty
 
 TCGETS2 = 0x802C542A
 CMSPAR = 0o10000000000
@@ -150,6 +150,14 @@ def test_the_shape_of_a_byte_is_as_configured(line: SerialLine, settings: dict[s
     with uart.listening(), opened(line, **settings):
         shape = termios.CSIZE | termios.PARENB | termios.PARODD | termios.CSTOPB | CMSPAR
         assert uart.control & shape == flags
+
+
+def test_a_port_that_another_program_has_locked_keeps_the_settings_it_has_there(line: SerialLine) -> None:
+    before = termios.tcgetattr(line.terminal)
+    fcntl.flock(line.terminal, fcntl.LOCK_EX)
+    with pytest.raises(SourceLost, match=f"{line.name} is in use by another program"):
+        open_tty(Port(str(line.name), baud=115_200, parity="even"))
+    assert termios.tcgetattr(line.terminal) == before
 
 
 def test_a_real_port_that_the_gateway_has_opened_is_shut_for_programs_that_ask_for_no_lock(

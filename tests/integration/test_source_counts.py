@@ -10,8 +10,9 @@ from mosquitto import Mosquitto
 from pty_port import SerialLine
 from waiting import until
 
-from devices import registry, serial_line
+from devices import registry
 from devices.errors import SourceLost
+from devices.serial_port import line as serial_line
 from devices.source import Home, Source
 from gateway.testing import RecordingIntake
 

@@ -14,6 +14,7 @@ from devices.reading import Reading
 from gateway.clock import Clock
 from gateway.config import GatewayConfig, GatewayKafka, Spool
 from gateway.forward import Forward
+from gateway.heartbeat import Heartbeat
 from gateway.kafka.sink import Sink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
@@ -73,7 +74,14 @@ class Delivery:
         task: running forward.
     """
 
-    def __init__(self, kafka: GatewayKafka, sink: Sink, *runs: str, content: Iterable[Batch] = ()) -> None:
+    def __init__(
+        self,
+        kafka: GatewayKafka,
+        sink: Sink,
+        *runs: str,
+        content: Iterable[Batch] = (),
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         self.ledger = Ledger()
         self.ledger.source("line")
         self.spool = KeptSpool(self.ledger, runs, content)
@@ -86,7 +94,7 @@ class Delivery:
             "pi-7",
             clock=Clock(trusted=True),
         )
-        self.task = asyncio.ensure_future(self.forward.run(lambda: None))
+        self.task = asyncio.ensure_future(self.forward.run(lambda: None, heartbeat))
 
     def add(self, numbers: Iterable[int]) -> None:
         """Spool these readings as one batch."""

@@ -121,6 +121,11 @@ def test_messages_go_by_topic(stdin: io.BytesIO, capsys: pytest.CaptureFixture[s
             [],
             "a capture of version 2: this gatewayctl reads version 1",
         ),
+        (
+            LINES.replace(b'"source":"one"', b'"source":"\\u001b[2J"'),
+            [],
+            "the header of this capture names no source: '\\x1b[2J'",
+        ),
         (LINES.replace(b'"serial"', b'"cereal"'), [], "sources.one.kind: 'cereal' is not a kind of source"),
         (stream({"kind": "simulator"}), [], "there are no raw bytes of a source of kind simulator"),
         (LINES.replace(b'"csv"', b'"cvs"'), [], "sources.one.decoder.kind: 'cvs' is not a decoder"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from machine import Machine
 
-from devices.serial_ports import better_name, find_ports
+from devices.serial_port.ports import better_name, find_ports
 from gateway.cli import discover
 from gateway.cli.main import main
 

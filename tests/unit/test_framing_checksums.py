@@ -90,3 +90,12 @@ def test_what_was_sent_is_taken_and_what_a_flipped_bit_made_of_it_is_not(
     damaged[bit // 8] ^= 1 << bit % 8
     taken = check.strip(bytes(damaged))
     assert taken is None or taken == body  # hex digits are digits in either case
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+@pytest.mark.parametrize("content", [b"", b"ab"])
+def test_a_checksum_of_nothing_makes_no_frame(kind: str, content: bytes) -> None:
+    spec, frame = sent(kind, content, "", hexadecimal=False, skip=2)
+    check = make_checksum(spec)
+    assert check
+    assert check.strip(frame) is None

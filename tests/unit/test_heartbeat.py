@@ -1,8 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from gateway import heartbeat
 from gateway.clock import Clock
-from gateway.heartbeat import Heartbeat, summary
+from gateway.heartbeat import Health, Heartbeat, summary
 from gateway.kafka.client import Record
 from gateway.wire import WireError, decode_gateway_status
 
@@ -22,9 +24,9 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Now:
     return found
 
 
-def beating(*reasons: str, synchronised: bool = True) -> Heartbeat:
+def beating(*reasons: str, synchronised: bool = True, health: Sequence[Health] = ("degraded",)) -> Heartbeat:
     clock = Clock(wall=lambda: 5_000, synchronised=lambda: synchronised)
-    return Heartbeat("gateway-status", "pi-7", clock, lambda: ("degraded", reasons))
+    return Heartbeat("gateway-status", "pi-7", clock, lambda: (health[-1], reasons))
 
 
 def test_a_record_says_how_the_gateway_is_and_how_far_it_has_delivered(now: Now) -> None:
@@ -36,7 +38,7 @@ def test_a_record_says_how_the_gateway_is_and_how_far_it_has_delivered(now: Now)
     assert (status.gateway, status.state, status.health) == ("pi-7", "running", "degraded")
     assert (status.reasons, status.delivered_until, status.time) == (("source a is lost",), 4_000, 5_000)
     assert not status.clock_unset
-    assert status.every_s == heartbeat.EVERY
+    assert status.every_s == heartbeat.ALONE
 
 
 def test_the_last_one_says_that_the_gateway_was_stopped(now: Now) -> None:
@@ -58,6 +60,29 @@ def test_a_record_is_due_at_once_and_then_every_ten_seconds(now: Now) -> None:
     assert not beat.due
     now.seconds += 0.1
     assert beat.due
+
+
+def test_by_itself_one_travels_three_times_less_often_unless_the_health_has_changed(now: Now) -> None:
+    health: list[Health] = ["healthy"]
+    beat = beating(health=health)
+    assert beat.overdue
+
+    beat.record(1)
+    now.seconds += heartbeat.EVERY
+    assert beat.due
+    assert not beat.overdue
+    health.append("degraded")
+    assert beat.overdue
+
+    beat.record(1)
+    now.seconds += heartbeat.EVERY - 0.1
+    health.append("down")
+    assert not beat.overdue
+    health.append("degraded")
+    now.seconds += heartbeat.ALONE - heartbeat.EVERY
+    assert not beat.overdue
+    now.seconds += 0.1
+    assert beat.overdue
 
 
 def test_after_a_refusal_there_is_none_for_a_while_and_other_records_are_not_taken_for_it(now: Now) -> None:

@@ -153,6 +153,14 @@ def test_a_device_is_not_judged_before_enough_is_known_of_it() -> None:
     assert (hall.state(), hall.reasons()) == ("learning", [])
 
 
+def test_a_device_that_now_and_then_takes_longer_may_be_quiet_for_three_times_the_longest() -> None:
+    rhythm = Rhythm(0.0)
+    for interval in (30.0,) * 20 + (70.0, 80.0):
+        rhythm.learn(interval)
+
+    assert (rhythm.habit(), rhythm.usual(), rhythm.limit()) == ("regular", 30.0, 240.0)
+
+
 def test_a_quick_device_may_be_quiet_for_some_seconds() -> None:
     hall = Hall()
     hall.wait(60, BOILER, every=1)

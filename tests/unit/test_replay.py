@@ -209,6 +209,31 @@ def test_it_waits_for_room(tmp_path: Path) -> None:
     assert len(intake.taken) == 5000
 
 
+def test_a_file_that_is_no_csv_waits_for_room_and_lets_others_have_the_loop(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n" + "x\n" * 5000)
+    intake = RecordingIntake()
+    intake.has_room = False
+    at_once = 0
+
+    async def scene() -> None:
+        nonlocal at_once
+        task = asyncio.create_task(
+            open_source("rec", {"kind": "replay", "file": str(path), "speed": 0}).run(intake)
+        )
+        await until(lambda: intake.rejects, "the first dead letter")
+        assert len(intake.rejects) == 1
+        intake.has_room = True
+        while not task.done():
+            before = len(intake.rejects)
+            await asyncio.sleep(0)
+            at_once = max(at_once, len(intake.rejects) - before)
+
+    asyncio.run(scene())
+    assert len(intake.rejects) == 5000
+    assert at_once < 200
+
+
 @given(data=st.binary(max_size=300), cut=st.integers(0, 300))
 def test_whatever_the_bytes_are_each_row_is_readings_or_a_dead_letter(data: bytes, cut: int) -> None:
     recording = Recording("rec", Settings("x.csv"))

@@ -181,6 +181,7 @@ def test_a_fault_is_never_so_short_that_no_reading_sees_it(kind: Kind, interval:
     schedule = Plant("twin", settings, BEGAN, print).schedule
 
     assert schedule is not None
+    assert schedule.fault_in(0) is None  # what is usual is shown first
     for number in range(1, 200):
         fault = schedule.fault_in(number)
         assert fault is not None

@@ -12,6 +12,7 @@ from devices.errors import SettingError, SourceEnded, SourceRefused
 from devices.reading import Quality, Reading
 from devices.simulator import Settings, open_source, source
 from devices.simulator.plant import NANO
+from devices.simulator.sensors import MODELS
 from devices.source import Home
 
 
@@ -73,6 +74,26 @@ def test_a_tick_is_one_call_with_all_sensors_under_the_name_of_the_source() -> N
         assert reading.source == "boiler-line"
         assert reading.quality == Quality.SIMULATED
         assert reading.time <= reading.received
+
+
+def test_a_tick_of_many_sensors_comes_in_portions_and_lets_others_have_the_loop() -> None:
+    intake = Collected()
+    table = {"kind": "simulator", "count": 1000, "interval": 60, "total": 3000}
+    turns = 0
+
+    async def run() -> None:
+        nonlocal turns
+        task = asyncio.create_task(registry.open_source("twin", table).run(intake))
+        while not task.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert isinstance(task.exception(), SourceEnded)
+
+    asyncio.run(run())
+    parts = sum(len(model.signal) for model in MODELS)
+    assert turns == len(intake.calls) == -(-1000 // (source.PORTION // parts))
+    assert [r.device for r in intake.all()[::3]] == [f"sim-{number}" for number in range(1, 1001)]
+    assert len({r.time for r in intake.all()}) == 1
 
 
 def test_it_ends_after_exactly_its_total_with_times_that_rise() -> None:

@@ -19,10 +19,10 @@ from devices.decoders import make_decoder
 from devices.errors import SettingError, SourceLost
 from devices.framing import MAX_FRAME, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
-from devices.serial_line import Frames, Line
-from devices.serial_link import Link, open_link, still_named
-from devices.serial_settings import Port, check_port
-from devices.serial_startup import Command, compose, send
+from devices.serial_port.line import Frames, Line
+from devices.serial_port.link import Link, open_link, still_named
+from devices.serial_port.settings import Port, check_port
+from devices.serial_port.startup import Command, compose, send
 from devices.source import NO_HOME, Home, Intake, Origin, Piece, Tap
 
 LOOK_EVERY: Final = 1.0

@@ -3,7 +3,7 @@
 Either way the result is a file descriptor that never blocks, reports its end, and has kept what arrived before.
 
 A port is opened once per plug and kept open, and nothing here opens a port to see whether it is there: that alone can
-restart a board, see devices.serial_tty.
+restart a board, see devices.serial_port.tty.
 """
 
 import os
@@ -13,8 +13,8 @@ from re import Match
 from typing import Final, Protocol
 
 from devices.errors import SourceLost
-from devices.serial_settings import SOCKET, Port
-from devices.serial_tty import open_tty
+from devices.serial_port.settings import SOCKET, Port
+from devices.serial_port.tty import open_tty
 
 CONNECT_WITHIN: Final = 5.0
 """Seconds that a serial server has for answering."""

@@ -21,7 +21,7 @@ import serial
 from serial.rs485 import RS485Settings
 
 from devices.errors import SourceError, SourceLost, SourceRefused
-from devices.serial_settings import Port, Rs485
+from devices.serial_port.settings import Port, Rs485
 
 RESET_PULSE: Final = 0.1
 """Seconds of DTR low that restart a board: Arduino when it rises again, ESP8266 and ESP32 (RTS is up) as long as it is

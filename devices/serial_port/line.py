@@ -6,8 +6,8 @@ import time
 from typing import Final
 
 from devices.framing import Damaged, Framing
-from devices.serial_link import Link
-from devices.serial_tty import is_uart
+from devices.serial_port.link import Link
+from devices.serial_port.tty import is_uart
 from devices.source import Intake, Origin, Piece, Tap
 
 READ_BYTES: Final = 16_384

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from devices.serial_ports import ROOT, FoundPort
+from devices.serial_port.ports import ROOT, FoundPort
 
 _GETTYS: Final = ("agetty", "getty", "mgetty", "mingetty")
 _MODEM_RULE: Final = 'ATTRS{{idVendor}}=="{}", ATTRS{{idProduct}}=="{}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
