@@ -14,6 +14,7 @@ from result import Result, Run
 from tally import Tally
 
 from gateway import wire
+from gateway.wire import codec
 
 
 def request(kind: int, size: int = 20) -> bytes:
@@ -74,4 +75,4 @@ def test_a_full_or_unplugged_line_takes_nothing_and_blocks_nobody(tmp_path: Path
 
 def test_the_judge_relies_on_these_words_of_a_record() -> None:
     reading = wire.Reading(1, "pi-7", "s", 1, "plant", "press-1", "count", 0, 0, 1, "", ("redelivered",))
-    assert b'"flags":["redelivered"]' in wire._ENCODER.encode(reading)
+    assert b'"flags":["redelivered"]' in codec._ENCODER.encode(reading)
