@@ -79,7 +79,7 @@ class Spike(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     warm_up: Annotated[int, Meta(ge=10, le=100_000)] = 60
-    threshold: Annotated[float, Meta(ge=4, le=1000)] = 8.0
+    threshold: Annotated[float, Meta(ge=4, le=1000)] = 7.0
     tau: Annotated[float, Meta(gt=0, le=604_800)] = 900.0
 
 
@@ -90,7 +90,6 @@ class SpikeAggregate(Spike, frozen=True, forbid_unknown_fields=True):
     """
 
     warm_up: Annotated[int, Meta(ge=10, le=100_000)] = 600
-    tau: Annotated[float, Meta(gt=0, le=604_800)] = 7200.0
 
 
 T = TypeVar("T")

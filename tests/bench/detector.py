@@ -15,8 +15,10 @@ from gatewayd import WITHIN, Bench
 from process import cpu_seconds, frozen, resident
 from waiting import wait_until
 
-from devices.reading import Reading
-from gateway.wire import decode_anomaly, encode_reading
+import devices.reading
+from gateway.detect.bank import Bank
+from gateway.detect.config import DetectConfig
+from gateway.wire import VERSION, Arrival, Reading, decode_anomaly, encode_reading
 
 READINGS: Final = 400_000
 SENSORS: Final = 10_000
@@ -66,6 +68,7 @@ def detector(bench: Bench) -> list[Figure]:
         restored = cpu_seconds(process.pid)
     said.close()
     return [
+        *_bank(),
         Figure("gateway-detect: processor time per reading", cost / READINGS * 1e6, "us"),
         Figure("gateway-detect: readings", READINGS / seconds, "/s"),
         Figure("gateway-detect: resident memory", memory, "MB"),
@@ -83,6 +86,34 @@ def _running(command: Sequence[str | Path], log: Path) -> Iterator["subprocess.P
             process.terminate()
 
 
+def _bank() -> list[Figure]:
+    """Without Kafka: polls of 5,000 readings of 10,000, 200 and 4 sensors, after a warm-up."""
+    figures, size = [], 0
+    for sensors in (10_000, 200, 4):
+        bank, polls = Bank(DetectConfig()), _polls(sensors, count=100 * max(sensors, 1000))
+        half = len(polls) // 2
+        for poll in polls[:half]:
+            bank.judge(poll)
+        began = time.process_time()
+        for poll in polls[half:]:
+            bank.judge(poll)
+        cost = (time.process_time() - began) / sum(map(len, polls[half:]))
+        figures.append(Figure(f"detect: judging, {sensors} sensors", cost * 1e6, "us"))
+        size = max(len(key) + len(value) for key, value in bank.snapshot(sensors))
+    return [*figures, Figure("detect: snapshot of a sensor", size, "bytes")]
+
+
+def _polls(sensors: int, count: int, most: int = 5000) -> list[list[Arrival]]:
+    generator = random.Random(sensors)
+    arrivals = []
+    for offset in range(count):
+        device, at = f"boiler-{offset % sensors}", NOON + offset // sensors * SECOND
+        value = round(generator.gauss(21.0, 0.4), 2)
+        reading = Reading(VERSION, "pi-7", "spool-1", offset, "plant", device, "temperature", at, at, value)
+        arrivals.append(Arrival(offset, None, reading))
+    return [arrivals[place : place + most] for place in range(0, count, most)]
+
+
 def _produce(bootstrap: str, first: int, count: int) -> None:
     """Readings numbered from `first` on; the last one is above the limit."""
     producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "linger.ms": 50})
@@ -92,7 +123,7 @@ def _produce(bootstrap: str, first: int, count: int) -> None:
         device, at = f"boiler-{seq % SENSORS}", NOON + seq // SENSORS * SECOND
         value = generator.gauss(21.0, 0.4) if seq < last else 2 * LIMIT
         record = encode_reading(
-            Reading(device, "temperature", value, at, "plant", at), "pi-7", "spool-1", seq
+            devices.reading.Reading(device, "temperature", value, at, "plant", at), "pi-7", "spool-1", seq
         )
         while True:
             try:

@@ -352,17 +352,21 @@ class Level:
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
-        self.mean = self.variance = self.long_mean = self.long_variance = 0.0
+        self.mean = self.lagged = self.variance = self.long_mean = self.long_variance = 0.0
         self.resolution = INF
         self.scale = 1.0
         self.count = 0
+
+    @property
+    def centre(self) -> float:
+        return 2 * self.mean - self.lagged
 
     def floor(self, resolution: float, long_variance: float) -> float:
         return max(resolution, 1e-150, 1e-6 * abs(self.mean), 0.01 * math.sqrt(long_variance))
 
     def settle(self, values: list[float], *, move: bool) -> None:
         resolution = min(map(worth, values))
-        self.mean = median(values)
+        self.mean = self.lagged = median(values)
         if not move:
             self.long_mean = self.mean
         residuals = [abs(value - self.mean) for value in values]
@@ -377,10 +381,11 @@ class Level:
     def learn(self, value: float, elapsed: float) -> None:
         self.count += 1
         tau = self.settings.tau
-        alpha = max(min(elapsed / (tau + elapsed), 1.0 / self.settings.warm_up), 1 / self.count)
-        residual = min(max(value - self.mean, -6.0 * self.scale), 6.0 * self.scale)
-        self.mean += alpha * residual
-        self.variance += alpha * (residual * residual - self.variance)
+        alpha = max(min(elapsed / (tau + elapsed), 1 / 20), 1 / self.count)
+        residual = min(max(value - self.centre, -6.0 * self.scale), 6.0 * self.scale)
+        self.mean += alpha * (self.centre + residual - self.mean)
+        self.lagged += alpha * (self.mean - self.lagged)
+        self.variance += min(alpha, 1 / 60) * (residual * residual - self.variance)
         beta = alpha / 20.0
         drift = self.mean - self.long_mean
         self.long_variance += beta * (drift * drift - self.long_variance)
@@ -409,10 +414,10 @@ class Jumps:
                 level.settle(self.start, move=False)
                 self.ready, self.hold, self.wanted = True, self.settings.warm_up - self.size, INF
             return []
-        distance = abs(value - level.mean)
+        distance = abs(value - level.centre)
         score = distance / level.scale
         margin = threshold * level.scale
-        ends = level.mean - margin, level.mean + margin
+        ends = level.centre - margin, level.centre + margin
         if self.open:
             return self.follow(value, score, ends)
         wanted = self.wanted if self.hold else threshold

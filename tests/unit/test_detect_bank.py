@@ -84,6 +84,16 @@ def test_stragglers_between_the_others_never_look_like_a_clock_set_back() -> Non
     assert (counts.judged, counts.late) == (50, 50)
 
 
+def test_late_readings_with_good_ones_between_them_are_no_clock_set_back_wherever_a_poll_ends() -> None:
+    bank, seq = Bank(LIMIT_ONLY), 0
+    for place in range(30):
+        for at in (1000.0 + place, float(place)):
+            seq += 1
+            assert bank.judge(keyed([reading(20.0, at, seq=seq)], offset=seq)) == []
+
+    assert (bank.counts.judged, bank.counts.late) == (30, 30)
+
+
 def test_a_number_below_the_last_one_counts_if_the_spool_is_another() -> None:
     counts, _ = counted([reading(20.0, 1.0, seq=900), reading(20.0, 2.0, seq=1, spool="spool-2")])
 

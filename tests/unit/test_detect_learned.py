@@ -104,6 +104,14 @@ def test_a_sensor_that_is_stuck_is_told_of_with_the_run_and_the_longest_before()
     assert (raised.rule, raised.grade) == ("stuck", "alarm")
 
 
+def test_a_sensor_that_got_stuck_once_is_told_of_again() -> None:
+    values = [*BEFORE, *[22.0] * 60, *BEFORE[:50], *[22.0] * 25, 21.0]
+
+    said = said_of(series(values, SLOW), STUCK)
+
+    assert [one.event for one in said] == ["raised", "updated", "cleared", "raised", "cleared"]
+
+
 def longest_run(values: list[float]) -> int:
     run = longest = 1
     for before, value in pairwise(values):
@@ -177,5 +185,5 @@ def test_a_small_shift_of_the_mean_is_found_that_no_single_reading_shows(shift: 
     assert value == pytest.approx(raised.value)
     assert raised.since == held[0].time
     assert score == pytest.approx((value - mean) / sigma, rel=0.05)
-    assert raised.score >= 8
+    assert raised.score >= 7
     assert (raised.rule, raised.grade) == ("spike-aggregate", "advisory")

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from gateway.detect.poll import Rounds
-from gateway.detect.rules.level import CALM, FIELDS, HOLDING, OPEN, SIZE, WARMING, Level, floor
+from gateway.detect.rules.level import CALM, FIELDS, HOLDING, LIGHTEST, OPEN, SIZE, WARMING, Level, floor
 from gateway.detect.state import Columns, Floats, Ints
 
 CALM_VALUES: Final = 3
@@ -18,7 +18,7 @@ HOLD_OFF: Final = 60
 FEWEST: Final = 10
 """Of fewer values that were accepted only the mean is believed."""
 
-EARLIER: Final = ("mean", "variance", "resolution", "count")
+EARLIER: Final = ("mean", "lagged", "variance", "resolution", "count")
 
 _Kind = Literal["raised", "updated", "back", "accepted"]
 
@@ -87,8 +87,7 @@ class Jumps:
         run = _Run(level, threshold, size, warm_up, order, time, tell)
         value, elapsed = value[order], elapsed[order]
         tau = settings["tau"][row][order]
-        # However long the gap and however slow the sensor, one value weighs no more than one of a warm-up.
-        alpha = np.minimum(elapsed / (tau + elapsed), 1.0 / settings["warm_up"][row][order])
+        alpha = np.minimum(elapsed / (tau + elapsed), 1 / LIGHTEST)
         ratio = np.zeros(len(row))
         for start, end in rounds.spans:
             x, weight = value[start:end], alpha[start:end]
@@ -103,7 +102,8 @@ class Jumps:
                 if len(opened):
                     ratio[start + opened] = self._follow(run, opened, start, x)
                 x, weight = x[at], weight[at]
-            residual = x - level.mean[at]
+            centre = level.centre(at)
+            residual = x - centre
             distance = np.abs(residual)
             wanted = level.wanted[at] * level.scale[at]
             ratio[start:end][at] = distance / wanted
@@ -111,8 +111,9 @@ class Jumps:
             if np.count_nonzero(far):
                 places = np.arange(end - start)[at]
                 self._raise(run, places[far], start, x[far], distance[far])
-                at, x, residual, weight = places[~far], x[~far], residual[~far], weight[~far]
-            level.learn(at, x, residual, weight)
+                at, x, weight = places[~far], x[~far], weight[~far]
+                centre, residual = centre[~far], residual[~far]
+            level.learn(at, x, centre, residual, weight)
             if len(holding):
                 self._hold(level, holding[level.phase[holding] == HOLDING], threshold)
         level.store()
@@ -129,10 +130,10 @@ class Jumps:
             if filled >= FEWEST:
                 level.settle(at, filled, move=True)
             else:
-                level.mean[0] = np.median(self.columns["values"][row, :filled])
+                level.mean[0] = level.lagged[0] = np.median(self.columns["values"][row, :filled])
             self._hold_for(level, at, np.zeros(1, np.int64), np.zeros(1))
             level.store()
-        return float(level.mean[0]), float(level.scale[0])
+        return float(level.centre(at)[0]), float(level.scale[0])
 
     def fault(self, row: int) -> tuple[float, float]:
         """Go back to the level before the last one was accepted, and raise the same again at once."""
@@ -147,7 +148,7 @@ class Jumps:
         if level.phase[0] == HOLDING and np.isfinite(level.wanted[0]):
             self._hold_for(level, at, np.zeros(1, np.int64), np.zeros(1))
         level.store()
-        return float(level.mean[0]), float(level.scale[0])
+        return float(level.centre(at)[0]), float(level.scale[0])
 
     def close(self, row: int) -> None:
         """The anomaly is no longer open, without having taught anything."""
@@ -203,7 +204,7 @@ class Jumps:
         """Judge values while an anomaly is open; their scores, relative to what would have made it speak."""
         level, threshold, size = run.level, run.threshold[at], run.size[at]
         rows, columns, x = level.rows[at], self.columns, x[at]
-        score = np.abs(x - level.mean[at]) / level.scale[at]
+        score = np.abs(x - level.centre(at)) / level.scale[at]
         columns["values"][rows, columns["filled"][rows]] = x
         columns["filled"][rows] += 1
         farther = score > columns["peak"][rows]
@@ -246,7 +247,7 @@ class Jumps:
             sample,
             kind,
             score,
-            float(level.mean[place]),
+            float(2 * level.mean[place] - level.lagged[place]),
             float(level.scale[place]),
             float(columns["said"][row]),
             float(columns["peak"][row]),

@@ -13,6 +13,9 @@ SIZE: Final = 60
 CLIP: Final = 6.0
 """A value farther off than this many scales teaches no more than one that is this far off."""
 
+LIGHTEST: Final = 20
+"""However slow a sensor, its mean is one of no fewer values than these."""
+
 SPREAD_MEMORY: Final = 20.0
 """The long-run deviation remembers this many times longer than the mean."""
 
@@ -23,7 +26,7 @@ OPEN: Final = 3
 """What is going on: the first values are collected; all is well; an anomaly is not long ago, or the level not yet known
 well enough to judge by; an anomaly is open."""
 
-LEVEL: Final = ("mean", "variance", "long_mean", "long_variance", "resolution", "scale", "count")
+LEVEL: Final = ("mean", "lagged", "variance", "long_mean", "long_variance", "resolution", "scale", "count")
 FIELDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(LEVEL, "f8"),
     "phase": "i8",
@@ -34,7 +37,9 @@ FIELDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("said", "peak", "farthest"), "f8"),
     "since": "i8",
     "calm": "i8",
-    **dict.fromkeys(("earlier_mean", "earlier_variance", "earlier_resolution", "earlier_count"), "f8"),
+    **dict.fromkeys(
+        ("earlier_mean", "earlier_lagged", "earlier_variance", "earlier_resolution", "earlier_count"), "f8"
+    ),
 }
 """The level; `wanted`, the score that raises an anomaly; `hold`, values until that is the threshold again; `values`, the
 first ones, or those since an anomaly was raised, which may become a new level; the anomaly; and the level before a new one
@@ -49,12 +54,16 @@ class Level:
     1 % of the long-run deviation of the mean: without such floors a constant sensor is infinitely many sigmas off at its
     first change.
 
+    A mean of the past lags behind a sensor that rises or falls, and a mean of such means by twice as much: so `centre` is
+    where a sensor that goes on as it does is expected.
+
     Holds the numbers of a group of rows while samples are judged; `store` puts them back.
     """
 
     __slots__ = (
         "columns",
         "count",
+        "lagged",
         "long_mean",
         "long_variance",
         "mean",
@@ -70,6 +79,7 @@ class Level:
         self.columns, self.rows = columns, rows
         (
             self.mean,
+            self.lagged,
             self.variance,
             self.long_mean,
             self.long_variance,
@@ -84,15 +94,21 @@ class Level:
         for name in (*LEVEL, "phase", "wanted"):
             self.columns[name][self.rows] = getattr(self, name)
 
-    def learn(self, at: slice | Ints, value: Floats, residual: Floats, alpha: Floats) -> None:
+    def centre(self, at: slice | Ints) -> Floats:
+        """Where a value is expected."""
+        return np.asarray(2 * self.mean[at] - self.lagged[at])
+
+    def learn(self, at: slice | Ints, value: Floats, centre: Floats, residual: Floats, alpha: Floats) -> None:
         """Take in a value of each row in `at`; alpha is its weight for the time that has passed."""
         self.count[at] += 1
         alpha = np.maximum(alpha, 1 / self.count[at])
         clip = CLIP * self.scale[at]
         residual = np.minimum(np.maximum(residual, -clip), clip)
-        mean = self.mean[at] + alpha * residual
+        mean, lagged = self.mean[at], self.lagged[at]
+        mean = mean + alpha * (centre + residual - mean)
+        self.lagged[at] = lagged + alpha * (mean - lagged)
         variance = self.variance[at]
-        variance = variance + alpha * (residual * residual - variance)
+        variance = variance + np.minimum(alpha, 1 / SIZE) * (residual * residual - variance)
         beta = alpha / SPREAD_MEMORY
         drift = mean - self.long_mean[at]
         spread = self.long_variance[at]
@@ -124,7 +140,7 @@ class Level:
         clip = CLIP * np.maximum(1.4826 * _median(residuals), floor(resolution, mean, np.zeros(len(at))))
         squares = np.minimum(residuals, clip[:, None])
         squares *= squares
-        self.mean[at] = mean
+        self.mean[at] = self.lagged[at] = mean
         self.variance[at] = np.add.accumulate(squares, axis=1)[:, -1] / (size - 1)
         self.count[at] = size
         self.scale[at] = np.maximum(np.sqrt(self.variance[at]), least)
