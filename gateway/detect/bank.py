@@ -6,20 +6,22 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from devices.reading import is_name
-from gateway.detect.arrange import Records, arrange, remember
+from devices.reading import Quality, is_name
+from gateway.detect.arrange import YEAR, Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
-from gateway.detect.poll import Poll
+from gateway.detect.poll import SECOND, Poll
 from gateway.detect.rows import Rows
 from gateway.detect.rules.rule import Rule, Say
 from gateway.detect.snapshot import StateError
-from gateway.detect.state import Floats
+from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
 from gateway.wire import Arrival, Command, Reading
 
 __all__ = ["Arrival", "Bank", "Counts", "Said", "StateError"]
+
+CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
 
 _LARGEST: Final = 1.7976931348623157e308
 
@@ -135,7 +137,7 @@ class Bank:
         found: list[tuple[Rule, Finding]] = []
         silence.advance(
             rows,
-            self._rows.core["received"][rows],
+            self._received(rows, gateway, until),
             until,
             self._rows.last,
             lambda one: found.append((silence, one)),
@@ -170,6 +172,14 @@ class Bank:
         """
         self._teller.restored(self._writer.restore(key, value))
 
+    def _received(self, rows: Ints, gateway: str, until: int) -> Ints:
+        """When the last reading of each came; since when the gateway is known to live, if its clock was set since then."""
+        received: Ints = self._rows.core["received"][rows]
+        with np.errstate(over="ignore"):
+            ago = until - received
+        doubted = (received != LONG_AGO) & (self._rows.core["unset"][rows] | (ago > YEAR * SECOND))
+        return np.where(doubted, np.maximum(received, self._rows.heard.since(gateway)), received)
+
     def _judge(self, arrivals: Sequence[Arrival], pending: "_Pending") -> list[Said]:
         if not pending.rows:
             return [one for _, one in pending.forgot]
@@ -185,6 +195,7 @@ class Bank:
             np.array([one.reading.seq for one in readings]),
             np.array([number(one.reading.spool) for one in readings]),
             np.array([one.reading.value for one in readings], np.float64),
+            np.array([CLOCK_UNSET in one.reading.flags for one in readings]),
         )
         new = np.zeros(len(row), np.int64)
         new[pending.new] = 1

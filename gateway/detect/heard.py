@@ -138,6 +138,10 @@ class Heard:
             columns["every"][number] = max(until - before, every * 9 // 10)
         columns["alive"][number] = max(until, before)
 
+    def since(self, gateway: str) -> int:
+        """Since when it is known to have been alive, up to its last sign of life."""
+        return int(self.columns["since"][self.number(gateway)])
+
     def present(self, row: int, since: int, until: int, least: float) -> int:
         """Nanoseconds between these two times in which the gateway of the sensor is known to have been alive, see `away`."""
         since = max(since, int(self.columns["since"][self.of[row]]))
