@@ -26,6 +26,9 @@ Value = float | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | bool |
 
 VERSION: Final = 1
 
+CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
+"""The flag of a reading whose times are those of a clock in doubt."""
+
 
 class WireError(Exception):
     """A record is not what this contract describes. The text says in what."""

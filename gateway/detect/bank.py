@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from devices.reading import Quality, is_name
+from devices.reading import is_name
 from gateway.detect.arrange import YEAR, Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
@@ -17,11 +17,9 @@ from gateway.detect.snapshot import StateError
 from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
-from gateway.wire import Arrival, Command, Reading
+from gateway.wire import CLOCK_UNSET, Arrival, Command, Reading
 
 __all__ = ["Arrival", "Bank", "Counts", "Said", "StateError"]
-
-CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
 
 _LARGEST: Final = 1.7976931348623157e308
 
@@ -127,12 +125,15 @@ class Bank:
             scores[poll.place] = np.where(np.isinf(poll.ratio), 1.0, share)
         return scores
 
-    def advance(self, gateway: str, until: int) -> list[Said]:
-        """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock."""
+    def advance(self, gateway: str, until: int, *, told: bool = False) -> list[Said]:
+        """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock.
+
+        `told`: the gateway says so itself.
+        """
         rows = self._rows.heard.rows(gateway)
         if not len(rows):
             return []
-        self._rows.heard.alive(gateway, until)
+        self._rows.heard.alive(gateway, until, told=told)
         silence = self._rows.silence
         found: list[tuple[Rule, Finding]] = []
         silence.advance(
