@@ -1,71 +1,35 @@
 """A real gateway that dies, and a device that falls silent, as the real gateway-detect finds them in a real Kafka."""
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import hasty
 import pytest
 from daemon import Daemon
+from detect_process import Bench
 from kafka import KafkaServer
 from pty_port import SerialLine
 from waiting import wait_until
 
-from gateway.wire import Anomaly, decode_anomaly
+from gateway.wire import Anomaly
 
 until = partial(wait_until, within=60.0)
 
 
-class Detector:
-    """gateway-detect in a hurry, of which each start has a log of its own."""
+class Detector(Bench):
+    """In a hurry."""
 
     def __init__(self, server: KafkaServer, topic: str, folder: Path) -> None:
-        self._server, self._said, self._folder = server, f"{topic}-anomalies", folder
-        self._config = folder / "detect.toml"
-        self._config.write_text(
-            f"""
-            group = "{topic}"
-            state_dir = "{folder / "detect"}"
-            [kafka]
-            bootstrap_servers = "{server.bootstrap}"
-            readings_topic = "{topic}"
-            anomalies_topic = "{self._said}"
-            status_topic = "{topic}-status"
-            state_topic = "{topic}-state"
-            commands_topic = "{topic}-commands"
-            partitions = 6
-            [log]
-            format = "json"
-            [[rules]]
-            silence = {{ after = 4.0 }}
-            """
-        )
+        super().__init__(server, topic, folder, tables="[[rules]]\nsilence = { after = 4.0 }")
+        self.command = [sys.executable, hasty.__file__]
 
-    @contextmanager
-    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        with (self._folder / "detect.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, hasty.__file__, "--config", str(self._config)],
-                stderr=log,
-                env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    def said(self, rule: str) -> list[Anomaly]:
-        found = [decode_anomaly(record.value() or b"") for record in self._server.read_all(self._said)]
-        return [one for one in found if one.rule == rule and one.event != "updated"]
+    def of(self, rule: str) -> list[Anomaly]:
+        return [one for one in self.said() if one.rule == rule and one.event != "updated"]
 
     def says(self, rule: str, *events: str) -> bool:
-        return [one.event for one in self.said(rule)] == [*events]
+        return [one.event for one in self.of(rule)] == [*events]
 
 
 @pytest.fixture
@@ -77,7 +41,8 @@ def line(tmp_path: Path) -> Iterator[SerialLine]:
 def test_a_gateway_that_dies_is_one_anomaly_whoever_looks_and_a_silent_device_is_another(
     kafka: KafkaServer, topic: str, tmp_path: Path, line: SerialLine
 ) -> None:
-    kafka.create_topic(f"{topic}-anomalies", partitions=1)
+    for name in (topic, f"{topic}-anomalies"):
+        kafka.create_topic(name, partitions=2)
     topics = f'readings_topic = "{topic}"\nstatus_topic = "{topic}-status"\n'
     source = f'[sources.line]\nkind = "serial"\nport = "{line.name}"\n'
     gateway = Daemon(tmp_path / "gw", kafka.bootstrap, source, topics)
@@ -92,21 +57,17 @@ def test_a_gateway_that_dies_is_one_anomaly_whoever_looks_and_a_silent_device_is
             process.kill()
         assert detector.says("silence", "raised")
         with detector.running() as process:
-            until(
-                lambda: (tmp_path / "detect.log").read_text().count("partition restored") == 12,
-                "all partitions a second time",
-            )
+            until(lambda: len(detector.events("partition restored")) == 4, "both partitions a second time")
             gateway.start()
             until(lambda: detector.says("gateway-silence", "raised", "cleared"), "the gateway")
             line.write(b"count=2\n")
             until(lambda: detector.says("silence", "raised", "cleared"), "the device")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20.0) == 0
+            detector.stop(process)
         gateway.stop()
 
-    raised, cleared = detector.said("gateway-silence")
+    raised, cleared = detector.of("gateway-silence")
     assert (raised.gateway, raised.device, raised.id) == ("pi-7", "", cleared.id)
     assert raised.score > 12
     assert cleared.sentence.startswith("gateway pi-7 is back after")
-    [silent, back] = detector.said("silence")
+    [silent, back] = detector.of("silence")
     assert (silent.device, silent.sensor, silent.id) == ("line", "count", back.id)

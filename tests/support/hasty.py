@@ -2,11 +2,11 @@
 
 import sys
 
-import gateway.kafka.whole
 from gateway.detect import gateways, service
-
-gateways.LEAST, gateways.TIMES = 5.0, 1.2  # type: ignore[misc] # of the status that comes every ten seconds
-gateway.kafka.whole.LOOK_EVERY = 1.0  # type: ignore[misc,assignment] # the same
+from gateway.kafka import whole
 
 if __name__ == "__main__":
+    setattr(gateways, "LEAST", 5.0)  # noqa: B010 - they are final
+    setattr(gateways, "TIMES", 1.2)  # noqa: B010 - of the status that comes every ten seconds
+    setattr(whole, "LOOK_EVERY", 1.0)  # noqa: B010 - the same
     sys.exit(service.main())
