@@ -11,8 +11,8 @@ from msgspec import Meta
 
 import gateway.config
 from devices.errors import SettingError
-from devices.mqtt.own_status import topic_problem
 from devices.mqtt.settings import Access
+from devices.mqtt.topics import publish_problem
 from gateway.config import ConfigError, DetectKafka, Log, Name, PathText
 
 Pattern = Annotated[str, Meta(min_length=1)]
@@ -117,7 +117,7 @@ class Mqtt(Access, frozen=True, forbid_unknown_fields=True):
         """See Access."""
         super().check(key)
         for name, topic in (("topic", self.topic), ("discovery", self.discovery)):
-            if problem := topic_problem(topic):
+            if problem := publish_problem(topic):
                 raise SettingError(f"{key}.{name}", f"{topic!r} {problem}")
 
 
