@@ -104,12 +104,12 @@ class Statuses:
         """Ask where the topics end now, transactions that are still open included."""
         config = self._config
         at, before = time.monotonic(), dict(self._seen)
-        known = consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
-        statuses, readings = (
-            known[name].partitions if name in known else {}
-            for name in (config.status_topic, config.readings_topic)
+        readings = (
+            consumer.list_topics(config.readings_topic, ANSWER_TIMEOUT)
+            .topics[config.readings_topic]
+            .partitions
         )
-        wanted = [TopicPartition(config.status_topic, one) for one in statuses]
+        wanted = [TopicPartition(config.status_topic, one.partition) for one in consumer.assignment()]
         wanted += [TopicPartition(config.readings_topic, one) for one in self._watched if one in readings]
         if self._admin is None:
             self._admin = AdminClient({**properties(config, self._client), "log_level": 0})

@@ -90,7 +90,7 @@ class WholeTopic:
             consumer.close()
 
     def _look(self, consumer: Consumer) -> None:
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(KafkaException, TimeoutError):
             found = consumer.list_topics(self._topic, timeout=ANSWER_TIMEOUT).topics[self._topic]
             new = [number for number in found.partitions if number not in self._reached]
             if new:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from detect_process import RULES, Bench
 from kafka import KafkaServer
-from mosquitto import Mosquitto, password_file
+from mosquitto import HOST, Mosquitto, password_file
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from waiting import wait_until
 
 from gateway.detect.retained import Names, discovery_topic
@@ -94,3 +96,24 @@ def test_a_broker_that_wants_a_password_gets_it(
         until(lambda: bool(bench.events("anomalies reach mqtt")), "the broker lets it in")
         bench.stop(process)
     assert bench.events("anomalies do not reach mqtt; they wait in kafka") == []
+
+
+def test_while_one_of_two_processes_lives_the_sensors_are_available(bench: MqttBench) -> None:
+    heard: list[bytes] = []
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _client, _data, message: heard.append(bytes(message.payload))
+    client.connect(HOST, bench.broker.port)
+    client.subscribe("anomalies/availability", qos=1)
+    client.loop_start()
+    try:
+        with bench.running() as first, bench.running() as second:
+            until(lambda: heard == [b"online", b"online"], "both")
+            first.kill()
+            until(lambda: heard[2:] == [b"offline", b"online"], "the will of one, and the word of the other")
+            bench.send(82.1)
+            bench.shows("problem")
+            bench.stop(second)
+        assert bench.broker.retained("anomalies/availability") == b"offline"
+    finally:
+        client.disconnect()
+        client.loop_stop()
