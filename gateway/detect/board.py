@@ -31,7 +31,7 @@ class _Part:
     def __init__(self) -> None:
         self.next = 0
         self.caught_up = False
-        self.open: dict[str, Names] = {}  # in the order in which they were raised
+        self.open: dict[tuple[Names, str], None] = {}  # in the order in which they were raised
         self.sensors: dict[Names, dict[str, Open]] = {}
         self.touched: dict[Names, Anomaly] = {}
 
@@ -70,12 +70,12 @@ class Board:
                 known.anomaly = anomaly
             case "raised" | "updated":
                 mine[anomaly.id] = Open(offset, anomaly)
-                part.open[anomaly.id] = whose
+                part.open[whose, anomaly.id] = None
                 if len(part.open) > MOST_OPEN:
-                    self._forget(part, next(iter(part.open)))
+                    self._forget(part, *next(iter(part.open)))
             case "cleared":
                 mine.pop(anomaly.id, None)
-                part.open.pop(anomaly.id, None)
+                part.open.pop((whose, anomaly.id), None)
             case "acknowledged" if known is not None:
                 known.acknowledged = True
 
@@ -111,11 +111,11 @@ class Board:
     def low(self) -> dict[int, int]:
         """By partition, from where to read again to know all that is open now; without those of which something is due."""
         return {
-            number: min([part.next, *(part.sensors[whose][id_].offset for id_, whose in part.open.items())])
+            number: min([part.next, *(part.sensors[whose][id_].offset for whose, id_ in part.open)])
             for number, part in self._parts.items()
             if part.next and not part.touched
         }
 
-    def _forget(self, part: _Part, id_: str) -> None:
+    def _forget(self, part: _Part, whose: Names, id_: str) -> None:
         self.forgotten += 1
-        del part.sensors[part.open.pop(id_)][id_]
+        del part.open[whose, id_], part.sensors[whose][id_]
