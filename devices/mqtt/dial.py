@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from devices.errors import SourceRefused
-from devices.mqtt.settings import Settings, Tls
+from devices.mqtt.settings import Access, Settings, Tls
 
 PACKET_LIMIT: Final = 16 * 1024 * 1024
 
@@ -90,10 +90,7 @@ def connect(client: Client, settings: Settings) -> None:
         SourceRefused: the password or a certificate cannot be read.
         OSError, ValueError: whatever socket and ssl have to say.
     """
-    if settings.username:
-        client.username_pw_set(settings.username, password(settings) or None)
-    if settings.tls:
-        client.tls_set_context(tls_context(settings.tls))
+    identify(client, settings)
     host, port = settings.address
     if not settings.v5:
         client.connect(host, port, settings.keepalive)
@@ -105,7 +102,19 @@ def connect(client: Client, settings: Settings) -> None:
     client.connect(host, port, settings.keepalive, clean_start=False, properties=wishes)
 
 
-def password(settings: Settings) -> str:
+def identify(client: Client, access: Access) -> None:
+    """Let the client say who it is, and know whom to trust, once it connects.
+
+    Raises:
+        SourceRefused: see connect().
+    """
+    if access.username:
+        client.username_pw_set(access.username, password(access) or None)
+    if access.tls:
+        client.tls_set_context(tls_context(access.tls))
+
+
+def password(settings: Access) -> str:
     """The password; a file is read at each call, so that a change is found.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from devices.mqtt.topics import TOPIC_LIMIT
+from devices.mqtt.topics import publish_problem
 
 PAUSE: Final = 5.0
 """Seconds between two words about the health."""
@@ -43,17 +43,9 @@ def topic_problem(template: str) -> str:
     rest = template
     for word in _WORDS:
         rest = rest.replace(word, "")
-    if set(rest) & set("+#"):
-        return "has + or #; a message is published on one topic"
     if set(rest) & set("{}"):
         return f"has braces that are neither {' nor '.join(_WORDS)}"
-    if template.startswith("$"):
-        return "begins with $, as the topics of the broker itself do"
-    if "\0" in template:
-        return "has a null character"
-    if len(template) > TOPIC_LIMIT:
-        return f"is longer than {TOPIC_LIMIT} characters"
-    return ""
+    return publish_problem(template)
 
 
 class OwnStatus:

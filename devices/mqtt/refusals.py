@@ -7,7 +7,7 @@ from typing import Final
 from paho.mqtt.reasoncodes import ReasonCode
 
 from devices.errors import SourceError, SourceLost, SourceRefused
-from devices.mqtt.settings import Settings
+from devices.mqtt.settings import Access, Settings
 
 _PASSING: Final = frozenset({128, 136, 137, 139, 151, 159})
 """Reason codes that pass by themselves: unspecified, unavailable, busy, shutting down, quota, rate exceeded."""
@@ -27,7 +27,7 @@ _TAKEN_OVER: Final = 142
 _SHARED_UNSUPPORTED: Final = 158
 
 
-def connect_refused(code: ReasonCode, settings: Settings) -> SourceError:
+def connect_refused(code: ReasonCode, settings: Access) -> SourceError:
     """The broker answered CONNECT with `code`."""
     who = f"user {settings.username!r}" if settings.username else "a client without user name"
     advice = _ADVICE.get(code.value, f"it says: {code.getName()}")
@@ -35,7 +35,7 @@ def connect_refused(code: ReasonCode, settings: Settings) -> SourceError:
     return kind(f"broker {where(settings)} refuses {who}: {advice}")
 
 
-def connection_ended(code: ReasonCode, settings: Settings, *, by_broker: bool) -> SourceError:
+def connection_ended(code: ReasonCode, settings: Access, *, by_broker: bool) -> SourceError:
     """The connection is gone: the broker said goodbye with `code`, or paho found it broken and made up `code`."""
     at = f"broker {where(settings)}"
     if not by_broker:
@@ -62,7 +62,7 @@ def subscribe_refused(code: ReasonCode, pattern: str, settings: Settings) -> Sou
     return SourceRefused(f"broker {where(settings)} refuses the topic {pattern!r}: {advice}")
 
 
-def connect_failed(error: Exception, settings: Settings) -> SourceError:
+def connect_failed(error: Exception, settings: Access) -> SourceError:
     """The connection did not come up because of `error`."""
     at = f"broker {where(settings)}"
     match error:
@@ -132,7 +132,7 @@ def packet_too_large(limit: int, settings: Settings) -> SourceError:
     )
 
 
-def where(settings: Settings) -> str:
+def where(settings: Access) -> str:
     """`host:port` of the broker."""
     host, port = settings.address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

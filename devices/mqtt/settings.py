@@ -1,9 +1,11 @@
-"""What a person may set of an MQTT source."""
+"""What a person may set of an MQTT source, and of any connection to an MQTT broker."""
 
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+from devices.errors import SettingError
 
 Text = Annotated[str, Meta(min_length=1)]
 Host = Annotated[str, Meta(pattern=r"^[^\s/]+$")]
@@ -26,6 +28,48 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str = ""
 
 
+class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to get into a broker.
+
+    Attributes:
+        port: TCP port; 0 is 1883, or 8883 with TLS.
+        username: empty: anonymous.
+        password: in the clear; a password_file is better.
+        password_file: file that holds nothing but the password. A relative path is looked up in
+            $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
+        tls: encrypt, and check the broker's certificate.
+    """
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    username: str = ""
+    password: str = ""
+    password_file: str = ""
+    tls: bool | Tls = False
+
+    @property
+    def hosts(self) -> list[str]:
+        """Whom to try, in this order."""
+        raise NotImplementedError
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to; of several hosts, the first."""
+        return self.hosts[0], self.port or (TLS_PORT if self.tls else PORT)
+
+    def check(self, key: str) -> None:
+        """Look whether the settings fit together; `key` is the path of the table that holds them.
+
+        Raises:
+            SettingError: they do not.
+        """
+        if (self.password or self.password_file) and not self.username:
+            raise SettingError(f"{key}.username", "is missing; MQTT takes no password without it")
+        if self.password and self.password_file:
+            raise SettingError(f"{key}.password_file", "excludes password; keep one of them")
+        if not isinstance(self.tls, bool) and self.tls.key and not self.tls.cert:
+            raise SettingError(f"{key}.tls.cert", "is missing; a key alone proves nothing")
+
+
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One subscription with settings of its own.
 
@@ -42,20 +86,14 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sensor: str = ""
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(Access, frozen=True, forbid_unknown_fields=True):
     """`[sources.NAME]` with `kind = "mqtt"`.
 
-    Attributes:
+    Attributes: as of Access, and
         broker: host name or address of the broker; or several, of one cluster, which are tried in turn.
         topics: what to subscribe to: patterns such as `plant/{device}/{sensor}`, or a table each.
-        port: TCP port; 0 is 1883, or 8883 with TLS.
         decoder: reads the payloads: a name, or a table with its options.
         device: names the device where neither topic nor payload does. Empty: the name of the source.
-        username: empty: anonymous.
-        password: in the clear; a password_file is better.
-        password_file: file that holds nothing but the password. A relative path is looked up in
-            $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
-        tls: encrypt, and check the broker's certificate.
         version: of the protocol. 5 lets the gateway set its window; "3.1.1" costs a third less CPU time.
         client_id: names the session at the broker, so it must differ between all clients of a broker.
             Empty: `GATEWAY:SOURCE`, from the gateway's id and the name of the source.
@@ -69,13 +107,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     broker: Host | Annotated[list[Host], Meta(min_length=1)]
     topics: Annotated[list[Text | Topic], Meta(min_length=1)]
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     decoder: Decoder = "json"
     device: str = ""
-    username: str = ""
-    password: str = ""
-    password_file: str = ""
-    tls: bool | Tls = False
     version: Literal[5, "5", "3.1.1"] = 5
     client_id: str = ""
     receive_maximum: Annotated[int, Meta(ge=1, le=65_535)] = 2000
@@ -88,11 +121,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def hosts(self) -> list[str]:
         """Whom to try, in this order."""
         return [self.broker] if isinstance(self.broker, str) else self.broker
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port to connect to; of several hosts, the first."""
-        return self.hosts[0], self.port or (TLS_PORT if self.tls else PORT)
 
     @property
     def v5(self) -> bool:

@@ -58,12 +58,7 @@ def open_source(name: str, settings: Settings, home: Home) -> "MqttSource":
         SettingError: settings that do not fit together, a pattern that is none, or a decoder that does not exist.
     """
     key = f"sources.{name}"
-    if (settings.password or settings.password_file) and not settings.username:
-        raise SettingError(f"{key}.username", "is missing; MQTT takes no password without it")
-    if settings.password and settings.password_file:
-        raise SettingError(f"{key}.password_file", "excludes password; keep one of them")
-    if not isinstance(settings.tls, bool) and settings.tls.key and not settings.tls.cert:
-        raise SettingError(f"{key}.tls.cert", "is missing; a key alone proves nothing")
+    settings.check(key)
     if settings.device and not is_name(settings.device):
         raise SettingError(f"{key}.device", "is no name; use 1 to 200 printable characters")
     if problem := topic_problem(settings.status_topic):

@@ -17,6 +17,19 @@ TOPIC_LIMIT: Final = 1024
 """Longest pattern, and longest topic that is taken, in characters: MQTT's own limit of 65,535 bytes is no use here."""
 
 
+def publish_problem(topic: str) -> str:
+    """Why nothing can be published on `topic`, as the end of a sentence; empty if it can."""
+    if set(topic) & set("+#"):
+        return "has + or #; a message is published on one topic"
+    if topic.startswith("$"):
+        return "begins with $, as the topics of the broker itself do"
+    if "\0" in topic:
+        return "has a null character"
+    if len(topic) > TOPIC_LIMIT:
+        return f"is longer than {TOPIC_LIMIT} characters"
+    return ""
+
+
 class PatternError(ValueError):
     """Not a topic pattern. The text says why, as the end of a sentence."""
 

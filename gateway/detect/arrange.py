@@ -1,9 +1,10 @@
 """Puts the records of a poll in order: drops what was judged before or comes late, and makes the arrays for the rules."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.detect.poll import DAY, KINDS, Poll, Spools, in_rounds, passed, shifted, since, starts
 from gateway.detect.state import LONG_AGO, Bools, Columns, Floats, Ints
@@ -12,9 +13,15 @@ from gateway.wire import Arrival
 CLOCK_STEP: Final = 10
 """So many late readings in a row, each later than the one before, are a clock set back, not stragglers."""
 
-
 LONGEST: Final = 21_600.0
-"""Seconds: a longer interval adds no more to the time for which a sensor was watched, be it an outage or a clock set right."""
+"""Seconds: a longer interval adds no more to the time for which a sensor was watched. While the clock is in doubt, it is one that
+was set."""
+
+YEAR: Final = 31_536_000.0
+"""Seconds: a longer interval is a clock that was set, whatever is said of it. No rule looks so far back."""
+
+
+T = TypeVar("T", bound=np.generic)
 
 
 class Records(NamedTuple):
@@ -28,6 +35,7 @@ class Records(NamedTuple):
     seq: Ints
     spool: Ints
     value: Floats
+    unset: Bools
 
     def take(self, elements: Ints | Bools) -> "Records":
         """Some of them."""
@@ -94,7 +102,7 @@ def _in_time(records: Records, core: Columns) -> tuple[Bools, int, int]:
     return accepted, repeated, late
 
 
-def _behind(array: Ints, first: Ints, begin: Ints) -> Ints:
+def _behind(array: npt.NDArray[T], first: Ints, begin: npt.NDArray[T]) -> npt.NDArray[T]:
     before = np.empty_like(array)
     before[1:] = array[:-1]
     before[first] = begin
@@ -108,7 +116,10 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
     earlier = _behind(time, first, core["time"][head])
     before = shifted(value, first, core["value"][head])
     elapsed = passed(time, earlier)
-    elapsed[earlier == LONG_AGO] = 0.0
+    doubted = _behind(records.unset, first, core["unset"][head])
+    stepped = (records.unset != doubted) | (elapsed > np.where(records.unset, LONGEST, YEAR))
+    stepped &= earlier != LONG_AGO
+    elapsed[stepped | (earlier == LONG_AGO)] = 0.0
     ones = np.ones(len(row), np.int64)
     number = since(ones, first, core["number"][head]) - 1
     watched = np.round(np.minimum(elapsed, LONGEST) * 1e9).astype(np.int64)
@@ -126,9 +137,11 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
         received=records.received,
         seq=records.seq,
         spool=records.spool,
+        unset=records.unset,
         first=first,
         before=before,
         before2=shifted(before, first, core["before"][head]),
+        stepped=stepped,
         elapsed=elapsed,
         number=number,
         watched=watched,
@@ -166,7 +179,7 @@ def remember(poll: Poll) -> Ints:
     if not len(head):
         return head
     core["watched"][head] = poll.watched[last]
-    for name in ("time", "received", "seq", "spool", "value"):
+    for name in ("time", "received", "seq", "spool", "value", "unset"):
         core[name][head] = getattr(poll, name)[last]
     core["before"][head] = poll.before[last]
     core["number"][head] = poll.number[last] + 1

@@ -7,18 +7,18 @@ import msgspec
 import numpy as np
 
 from devices.reading import is_name
-from gateway.detect.arrange import Records, arrange, remember
+from gateway.detect.arrange import YEAR, Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
-from gateway.detect.poll import Poll
+from gateway.detect.poll import SECOND, Poll
 from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
 from gateway.detect.rules.spike import Spike
 from gateway.detect.snapshot import StateError
-from gateway.detect.state import Floats
+from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
-from gateway.wire import Arrival, Command, Reading
+from gateway.wire import CLOCK_UNSET, Arrival, Command, Reading
 
 __all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
@@ -135,17 +135,20 @@ class Bank:
         low[known >= 0], high[known >= 0] = spike.expected(known[known >= 0])
         return low, high
 
-    def advance(self, gateway: str, until: int) -> list[Said]:
-        """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock."""
+    def advance(self, gateway: str, until: int, *, told: bool = False) -> list[Said]:
+        """Who is silent, of a gateway that lives, and of which all is judged that came until `until` by its own clock.
+
+        `told`: the gateway says so itself.
+        """
         rows = self._rows.heard.rows(gateway)
         if not len(rows):
             return []
-        self._rows.heard.alive(gateway, until)
+        self._rows.heard.alive(gateway, until, told=told)
         silence = self._rows.silence
         found: list[tuple[Rule, Finding]] = []
         silence.advance(
             rows,
-            self._rows.core["received"][rows],
+            self._received(rows, gateway, until),
             until,
             self._rows.last,
             lambda one: found.append((silence, one)),
@@ -180,6 +183,14 @@ class Bank:
         """
         self._teller.restored(self._writer.restore(key, value))
 
+    def _received(self, rows: Ints, gateway: str, until: int) -> Ints:
+        """When the last reading of each came; since when the gateway is known to live, if its clock was set since then."""
+        received: Ints = self._rows.core["received"][rows]
+        with np.errstate(over="ignore"):
+            ago = until - received
+        doubted = (received != LONG_AGO) & (self._rows.core["unset"][rows] | (ago > YEAR * SECOND))
+        return np.where(doubted, np.maximum(received, self._rows.heard.since(gateway)), received)
+
     def _judge(self, arrivals: Sequence[Arrival], pending: "_Pending") -> list[Said]:
         if not pending.rows:
             return [one for _, one in pending.forgot]
@@ -195,6 +206,7 @@ class Bank:
             np.array([one.reading.seq for one in readings]),
             np.array([number(one.reading.spool) for one in readings]),
             np.array([one.reading.value for one in readings], np.float64),
+            np.array([CLOCK_UNSET in one.reading.flags for one in readings]),
         )
         new = np.zeros(len(row), np.int64)
         new[pending.new] = 1

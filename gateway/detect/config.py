@@ -10,6 +10,9 @@ import msgspec
 from msgspec import Meta
 
 import gateway.config
+from devices.errors import SettingError
+from devices.mqtt.settings import Access
+from devices.mqtt.topics import publish_problem
 from gateway.config import ConfigError, DetectKafka, Log, Name, PathText
 
 Pattern = Annotated[str, Meta(min_length=1)]
@@ -92,6 +95,32 @@ class SpikeAggregate(Spike, frozen=True, forbid_unknown_fields=True):
     warm_up: Annotated[int, Meta(ge=10, le=100_000)] = 600
 
 
+class Mqtt(Access, frozen=True, forbid_unknown_fields=True):
+    """`[mqtt]`: where anomalies go beside the topic, retained.
+
+    Attributes: as of devices.mqtt.settings.Access, and
+        broker: host name or address of the broker. Empty: they go to none.
+        topic: what their topics begin with, see gateway.detect.retained.
+        discovery: what the topics begin with on which Home Assistant looks for devices. Empty: nothing is told there.
+    """
+
+    broker: Annotated[str, Meta(pattern=r"^[^\s/]*$")] = ""
+    topic: Annotated[str, Meta(min_length=1)] = "anomalies"
+    discovery: str = "homeassistant"
+
+    @property
+    def hosts(self) -> list[str]:
+        """See Access."""
+        return [self.broker]
+
+    def check(self, key: str) -> None:
+        """See Access."""
+        super().check(key)
+        for name, topic in (("topic", self.topic), ("discovery", self.discovery)):
+            if problem := publish_problem(topic):
+                raise SettingError(f"{key}.{name}", f"{topic!r} {problem}")
+
+
 T = TypeVar("T")
 
 
@@ -130,6 +159,7 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: DetectKafka = DetectKafka()
     log: Log = Log()
+    mqtt: Mqtt = Mqtt()
     group: Name = "gateway-detect"
     start: Literal["earliest", "latest"] = "earliest"
     state_dir: PathText = ""
@@ -185,6 +215,10 @@ def load_detect(path: Path) -> DetectConfig:
         for problem in _problems(rules):
             raise ConfigError(f"{path}: rules.{place}.limits{problem}")
     gateway.config.check_topics(config.kafka, path)
+    try:
+        config.mqtt.check("mqtt")
+    except SettingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return config
 
 

@@ -22,6 +22,7 @@ from gateway.kafka.commands import Commands
 from gateway.kafka.consumer import ReadingsConsumer, Taken
 from gateway.kafka.outlet import Outlet, Part, Written
 from gateway.kafka.sink import PositionUnknownError
+from gateway.kafka.statuses import Statuses
 
 _log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Detect:
         self._outlet = outlet
         self._attempt_done = attempt_done
         self._commands = Commands(config.kafka, config.group)
+        self._statuses = Statuses(config.kafka, config.group)
         self._restoring = Restoring(config, make_bank, outlet.name)
         self._shares: dict[int, Share] = {}
         self._due: dict[int, float] = {}
@@ -70,6 +72,7 @@ class Detect:
         """
         self._stop = stop
         self._commands.start()
+        self._statuses.start()
         try:
             if await self._resume(stop) is None:
                 return
@@ -83,6 +86,7 @@ class Detect:
         finally:
             self._restoring.close()
             self._commands.close()
+            self._statuses.close()
 
     def hurry(self) -> None:
         """A stop takes too long: give up what Kafka does not take at once."""
@@ -100,7 +104,7 @@ class Detect:
             "refused": self.refused,
             "partitions": len(shares),
             "sensors": sum(share.bank.sensors for share in shares),
-            "open": sum(share.bank.open for share in shares),
+            "open": sum(share.bank.open + share.gateways.open for share in shares),
         }
 
     async def _turn(self) -> None:
@@ -112,10 +116,13 @@ class Detect:
             self._shares[share.partition] = share
             self._due[share.partition] = time.monotonic() + self._config.snapshot_every
             self._consumer.begin(share.partition, share.next)
+        self._statuses.watch(self._shares)
         for share in self._shares.values():
             if share.live:
                 commands, share.heard = self._commands.since(share.heard)
                 share.command(commands)
+                if (sight := self._statuses.sight) is not None:
+                    share.look(sight)
         await self._settle(self._parts())
         now = time.monotonic()
         if late := [one for one, due in self._due.items() if due <= now and self._shares[one].live]:

@@ -2,11 +2,13 @@
 
 import hashlib
 import math
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway.wire import VERSION, Anomaly, Arrival, Nanoseconds
+from gateway.wire import VERSION, Anomaly, Arrival, Command, Nanoseconds
+
+_NAME_LIMIT: Final = 100
 
 type_of_event = Literal["raised", "updated", "acknowledged", "accepted", "fault", "cleared"]
 type_of_grade = Literal["alarm", "advisory"]
@@ -132,3 +134,8 @@ def anomaly_id(rule: str, gateway: str, device: str, sensor: str, first: Origin)
     """The same readings give the same id, whoever reads them again."""
     named = (rule, gateway, device, sensor, first.spool, str(first.seq))
     return hashlib.blake2b("\0".join(named).encode(), digest_size=12).hexdigest()
+
+
+def by_whom(command: Command) -> str:
+    """Who says so, for a sentence."""
+    return command.by[:_NAME_LIMIT] if command.by.isprintable() and command.by else "somebody"

@@ -1,90 +1,161 @@
-"""The silence of whole gateways, by their status records: one anomaly, and not one for each of their sensors."""
+"""The rule `gateway-silence`: a gateway that says nothing is one anomaly, and not one for each of its sensors."""
 
-from typing import Final, Literal
+import zlib
+from typing import Final
 
 import msgspec
 
-from gateway.detect.events import Origin, Said, anomaly_id
+from gateway.detect.events import Origin, Said, anomaly_id, by_whom, type_of_event
+from gateway.detect.snapshot import StateError
 from gateway.detect.text import duration
-from gateway.wire import VERSION, Anomaly
+from gateway.kafka.statuses import Seen, Sight
+from gateway.wire import VERSION, Anomaly, Command
 
 RULE: Final = "gateway-silence"
 
-_TIMES: Final = 3
-_FLOOR: Final = 60_000_000_000
-"""Nanoseconds: a gateway is silent after so many of its usual intervals, and not before this."""
+TIMES: Final = 3
+LEAST: Final = 60.0
+"""A gateway is silent after so many of its intervals without a status, and not before so many seconds."""
+
+_KIND: Final = b"\0gateway-silence\0"
+_ROW_VERSION: Final = 1
 
 
-class _Gateway(msgspec.Struct):
-    key: bytes | None
-    last: int
-    heard: int
-    every: int = 0
-    silent: bool = False
+class Silence(msgspec.Struct):
+    """The silence of one gateway, as it stands in the state topic from when it is raised until the next status.
+
+    Attributes:
+        id: of the anomaly.
+        place, since: of the last status before; see statuses.Seen.
+        silent: for how many seconds, when it was raised.
+        open: raised and not cleared: somebody may have accepted it.
+        said: verbs of commands that it has had.
+    """
+
+    v: int
+    id: str
+    place: tuple[int, int]
+    since: int
+    silent: float
+    open: bool = True
+    said: list[str] = []
 
 
 class Gateways:
-    """All gateways whose status is read. Pure: whoever reads the same at the same times says the same, under the same ids.
+    """The silences that one partition speaks of. Pure: time is that of what it is shown.
 
-    Times are in nanoseconds: `at` by the clock of the gateway, `now` by that of this machine, so that no clock that is
-    wrong makes silence.
+    The time that decides is that in which this machine has read the topic and nothing came, so that no clock that is wrong
+    makes a silence, nor a Kafka that is away. The times in the sentences are Kafka's.
     """
 
     def __init__(self) -> None:
-        self._gateways: dict[str, _Gateway] = {}
+        self._silences: dict[str, Silence] = {}
+        self._changed: dict[str, None] = {}
 
-    def seen(self, gateway: str, key: bytes | None, at: int, now: int) -> list[Said]:
-        """A status of a gateway was read; what to say if it was silent."""
-        known = self._gateways.get(gateway)
-        if known is None:
-            self._gateways[gateway] = _Gateway(key, at, now)
-            return []
+    @property
+    def open(self) -> int:
+        """Silences that are open now."""
+        return sum(one.open for one in self._silences.values())
+
+    def look(self, sight: Sight, partition: int) -> list[Said]:
+        """What there is to say of those whose place is this partition: each silence is raised once, and cleared once."""
         said: list[Said] = []
-        if known.silent:
-            sentence = f"gateway {gateway} is back after {duration(at - known.last)} without a status"
-            said.append(self._record(gateway, known, "cleared", sentence, at))
-        elif at > known.last:
-            known.every = at - known.last if known.every == 0 else min(at - known.last, 2 * known.every)
-        known.key, known.last, known.heard, known.silent = key, max(at, known.last), now, False
-        return said
-
-    def gone(self, gateway: str) -> None:
-        """It said goodbye: its silence is no anomaly."""
-        self._gateways.pop(gateway, None)
-
-    def overdue(self, now: int) -> list[Said]:
-        """What to say of gateways that have been silent for too long by now; each once."""
-        said: list[Said] = []
-        for gateway, known in self._gateways.items():
-            silent = now - known.heard
-            if known.silent or silent <= max(_FLOOR, _TIMES * known.every):
+        for gateway, silence in list(self._silences.items()):
+            seen = sight.seen.get(gateway)
+            if seen is not None and seen.place != silence.place:
+                said += self._back(gateway, silence, seen)
+        for gateway, seen in sight.seen.items():
+            silent = sight.at - max(seen.read, sight.since)
+            if silent <= max(LEAST, TIMES * seen.every) or seen.stopped or gateway in self._silences:
                 continue
-            known.silent = True
-            usual = f", usually one every {duration(known.every)}" if known.every else ""
-            sentence = f"no status of gateway {gateway} for {duration(silent)}{usual}; none of its sensors can be judged"
-            said.append(self._record(gateway, known, "raised", sentence, known.last + silent))
+            if _place(gateway, sight.partitions) == partition:
+                said.append(self._raise(gateway, seen, sight.at - seen.read + seen.age))
         return said
 
-    def _record(
-        self, gateway: str, known: _Gateway, event: Literal["raised", "cleared"], sentence: str, at: int
-    ) -> Said:
-        first = Origin("", known.last, known.last)
-        anomaly = Anomaly(
-            v=VERSION,
-            id=anomaly_id(RULE, gateway, "", "", first),
-            event=event,
-            rule=RULE,
-            grade="alarm",
-            gateway=gateway,
-            device="",
-            sensor="",
-            value=(at - known.last) / 1e9,
-            sentence=sentence,
-            since=known.last,
-            time=at,
-            spool="",
-            seq=0,
-            score=(at - known.last) / 1e9 if event == "raised" else 0.0,
-            unit="s",
-        )
-        return Said(-1, known.key, anomaly)
+    def command(self, command: Command) -> list[Said]:
+        """See Bank."""
+        gateway = next((name for name, one in self._silences.items() if one.id == command.id), "")
+        silence = self._silences.get(gateway)
+        if silence is None or command.verb in silence.said:
+            return []
+        silence.said.append(command.verb)
+        self._changed[gateway] = None
+        event: type_of_event
+        match command.verb:
+            case "ack":
+                event, text = "acknowledged", f"acknowledged by {by_whom(command)}"
+            case "fault":
+                event, text = "fault", f"called a real fault by {by_whom(command)}"
+            case "accept":
+                event = "cleared" if silence.open else "accepted"
+                silence.open = False
+                text = f"accepted as normal by {by_whom(command)}: gateway {gateway} is not missed until it is heard again"
+        return [_said(gateway, silence, event, text, command.time)]
+
+    def changed(self) -> list[tuple[bytes, bytes]]:
+        """See Bank."""
+        names, self._changed = list(self._changed), {}
+        return [
+            (_KIND + name.encode(), msgspec.json.encode(one) if (one := self._silences.get(name)) else b"")
+            for name in names
+        ]
+
+    @staticmethod
+    def has(key: bytes) -> bool:
+        """Whether this is the key of one of its rows, and not of the bank's."""
+        return key.startswith(_KIND)
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """See Bank."""
+        try:
+            silence = msgspec.json.decode(value, type=Silence)
+            gateway = key.removeprefix(_KIND).decode()
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise StateError(f"damaged: {error}") from None
+        if silence.v != _ROW_VERSION:
+            raise StateError(f"version {silence.v} of a silence; this program knows version {_ROW_VERSION}")
+        self._silences[gateway] = silence
+
+    def _raise(self, gateway: str, seen: Seen, silent: float) -> Said:
+        id_ = anomaly_id(RULE, gateway, "", "", Origin(str(seen.at), seen.place[1], seen.at))
+        silence = Silence(_ROW_VERSION, id_, seen.place, seen.at, silent)
+        self._silences[gateway], self._changed[gateway] = silence, None
+        for_, every = duration(round(silent * 1e9)), duration(round(seen.every * 1e9))
+        text = f"gateway {gateway} is silent for {for_}, usually a status every {every}; its sensors are not judged"
+        return _said(gateway, silence, "raised", text, seen.at + round(silent * 1e9))
+
+    def _back(self, gateway: str, silence: Silence, seen: Seen) -> list[Said]:
+        del self._silences[gateway]
+        self._changed[gateway] = None
+        if not silence.open:
+            return []
+        text = f"gateway {gateway} is back after {duration(max(0, seen.at - silence.since))} of silence"
+        text += ", and was stopped" if seen.stopped else ""
+        return [_said(gateway, silence, "cleared", text, seen.at)]
+
+
+def _place(gateway: str, partitions: int) -> int:
+    """The partition that speaks of a gateway; none while it is not known how many there are."""
+    return zlib.crc32(gateway.encode()) % partitions if partitions else -1
+
+
+def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, at: int) -> Said:
+    anomaly = Anomaly(
+        v=VERSION,
+        id=silence.id,
+        event=event,
+        rule=RULE,
+        grade="alarm",
+        gateway=gateway,
+        device="",
+        sensor="",
+        value=silence.silent if event == "raised" else max(0, at - silence.since) / 1e9,
+        sentence=sentence,
+        since=silence.since,
+        time=at,
+        spool="",
+        seq=0,
+        score=silence.silent if event == "raised" else 0.0,
+        unit="s",
+    )
+    return Said(-1, gateway.encode(), anomaly)

@@ -9,7 +9,9 @@ from gateway.detect.poll import SECOND, in_rounds, starts
 from gateway.detect.state import LONG_AGO, Columns, Ints, Row
 
 TOGETHER: Final = 3
-"""The silence of fewer sensors than these may be a coincidence, and each is told of."""
+"""The silence of fewer sensors than these may be a coincidence, and each is told of; unless the gateway tells how it is:
+then each is told of while it lasts.
+"""
 
 GAPS: Final = 16
 """Gaps remembered of each gateway."""
@@ -36,6 +38,7 @@ class Heard:
                 "alive": "i8",
                 "every": "i8",
                 "since": "i8",
+                "told": "?",
             },
             {"last": LONG_AGO, "alive": LONG_AGO, "since": LONG_AGO},
         )
@@ -119,15 +122,17 @@ class Heard:
             columns["last"][numbers] = np.maximum(before, newest[stretch])
             known[stretch] = before = columns["sensors"][numbers]
             columns["sensors"][numbers] = before + sensors[stretch]
-        gaps = (last != LONG_AGO) & (now - last >= GAP) & (known >= TOGETHER)
+        together = (known >= TOGETHER) | columns["told"][owner]
+        gaps = (last != LONG_AGO) & (now - last >= GAP) & together
         for at in np.flatnonzero(gaps).tolist():
             self._gaps.setdefault(int(owner[at]), []).append(
                 (int(last[at]), int(now[at]), int(place[order[head[at]]]))
             )
 
-    def alive(self, gateway: str, until: int) -> None:
-        """Its status says that it was alive at `until`."""
+    def alive(self, gateway: str, until: int, *, told: bool) -> None:
+        """It was alive at `until`; `told`: by its own word, and not by what came of it."""
         number, columns = self.number(gateway), self.columns
+        columns["told"][number] |= told
         before, every = int(columns["alive"][number]), int(columns["every"][number])
         if before == LONG_AGO or until - before > _LATE * every + _SLACK:
             columns["since"][number] = until
@@ -137,6 +142,10 @@ class Heard:
         else:
             columns["every"][number] = max(until - before, every * 9 // 10)
         columns["alive"][number] = max(until, before)
+
+    def since(self, gateway: str) -> int:
+        """Since when it is known to have been alive, up to its last sign of life."""
+        return int(self.columns["since"][self.number(gateway)])
 
     def present(self, row: int, since: int, until: int, least: float) -> int:
         """Nanoseconds between these two times in which the gateway of the sensor is known to have been alive, see `away`."""
@@ -149,7 +158,7 @@ class Heard:
         Gaps that were not known yet at the reading in this place of the poll do not count.
         """
         number = int(self.of[row])
-        if self.columns["sensors"][number] < TOGETHER:
+        if self.columns["sensors"][number] < TOGETHER and not self.columns["told"][number]:
             return 0
         gaps = self._gaps.get(number, [])
         known = [gap for gap in gaps if place is None or gap[2] <= place][-GAPS:]

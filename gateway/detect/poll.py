@@ -23,6 +23,7 @@ CORE: Final[Mapping[str, str | tuple[str, tuple[int]]]] = {
     "received": "i8",
     "seq": "i8",
     "spool": "i8",
+    "unset": "?",
     "late_time": "i8",
     "late_run": "i8",
     "number": "i8",
@@ -38,6 +39,7 @@ CORE: Final[Mapping[str, str | tuple[str, tuple[int]]]] = {
 
     offset: of its last record in the readings topic.
     time, received, seq, spool, value: of the last reading that was judged; `spool` is a number, see Spools.
+    unset: whether the clock was in doubt when it came.
     before: the value of the one before that.
     late_time, late_run: of the last late reading, and how many came in a row, each later than the one before.
     number: readings judged; watched: nanoseconds between the first and the last of them, without outages.
@@ -134,11 +136,13 @@ class Poll(msgspec.Struct):
         core: what is known of the sensors, as it was before these readings.
         spools: names the numbers in `core`.
         place: in `arrivals`.
-        row, value, time, received, seq, spool: of the reading; `spool` is a number, see Spools.
+        row, value, time, received, seq, spool, unset: of the reading; `spool` is a number, see Spools; unset: the clock was in
+            doubt.
         first: the elements that begin a row.
         before: value of the reading before of the same sensor; NaN for the first one ever.
         before2: of the one before that.
-        elapsed: seconds since that reading, 0 for the first one ever and where the clock was set back.
+        stepped: the clock was set since then: the times say nothing of how long it was.
+        elapsed: seconds since that reading, 0 for the first one ever and where the clock was set.
         number: readings of the sensor that were judged before.
         watched, age: for how long it has been watched until this reading, in nanoseconds and in days.
         moves, rises: how often its value had changed until now, this reading included, and how often it rose.
@@ -156,9 +160,11 @@ class Poll(msgspec.Struct):
     received: Ints
     seq: Ints
     spool: Ints
+    unset: Bools
     first: Ints
     before: Floats
     before2: Floats
+    stepped: Bools
     elapsed: Floats
     number: Ints
     watched: Ints

@@ -19,6 +19,7 @@ from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
 from gateway.detect.place import Place
+from gateway.detect.publish import MqttPublisher
 from gateway.detect.share import MakeBank
 from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
@@ -58,6 +59,9 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         consumer = ReadingsConsumer(config.kafka, config.group)
         outlet = _outlet(config, consumer, stack)
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
+        publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
+        if publisher is not None:
+            publisher.start()
         lifecycle.notify(READY="1", STATUS="started")
         _log.info("started", version=version("iot-edge-gateway"), group=config.group)
         helpers = [asyncio.create_task(watchdog.run()), asyncio.create_task(_summaries(detect.totals))]
@@ -72,6 +76,8 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         await outlet.close()  # ends a write that Kafka does not answer
         await asyncio.wait([work])
         await consumer.close()
+        if publisher is not None:
+            await publisher.close()
         for helper in (*helpers, stopping):
             helper.cancel()
         _log.info("stopped", **detect.totals())

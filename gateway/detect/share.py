@@ -1,5 +1,6 @@
 """One partition of the readings: what is known of its sensors, how far they are judged, and what is to be written."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol
 
@@ -8,12 +9,14 @@ import structlog
 
 from gateway.config import DetectKafka
 from gateway.detect.events import Said
+from gateway.detect.gateways import Gateways
 from gateway.detect.snapshot import StateError
 from gateway.kafka.client import Record
 from gateway.kafka.consumer import Polled
 from gateway.kafka.outlet import MOST_ROWS, Part
 from gateway.kafka.state import Found
-from gateway.wire import Arrival, Command, encode_anomaly
+from gateway.kafka.statuses import Sight
+from gateway.wire import CLOCK_UNSET, Arrival, Command, encode_anomaly
 
 _log = structlog.get_logger()
 
@@ -49,8 +52,8 @@ class Judge(Protocol):
         """Judge these, which come after all that were judged before."""
         ...
 
-    def advance(self, gateway: str, until: int) -> Sequence[Said]:
-        """All that this gateway had `received` up to then has been judged."""
+    def advance(self, gateway: str, until: int, *, told: bool = False) -> Sequence[Said]:
+        """All that this gateway had `received` up to then has been judged. `told`: it says so itself."""
         ...
 
     def command(self, command: Command) -> Sequence[Said]:
@@ -87,6 +90,7 @@ class Share:
     Attributes:
         partition: of the readings, and of the state.
         bank: of its sensors.
+        gateways: the silences of gateways that it speaks of.
         next: offset behind what was judged.
         heard: how many commands it has got.
         unusable: rows that could not be restored.
@@ -103,19 +107,25 @@ class Share:
         """Restored from what was `found`; `start` is where to begin if nothing was."""
         self.partition = partition
         self.bank = bank
+        self.gateways = Gateways()
         self.heard = 0
         self.unusable = 0
         self._kafka = kafka
         self._said: list[Said] = []
         self._rows: list[Record] = []
         self._latest: dict[str, int] = {}
+        self._end = 0
+        self._began = time.monotonic()
+        self._seen: Sight | None = None
+        self._advanced: Sight | None = None
         rows = dict(found.rows)
+        self._restore(self.gateways, {key: rows.pop(key) for key in found.rows if Gateways.has(key)})
         mark = _mark(rows.pop(MARKER, None), partition)
         if mark is not None and mark > found.high:
             self._forget(rows, mark, found.high)
             mark, found = None, found._replace(committed=None)
         else:
-            self._restore(rows)
+            self._restore(bank, rows)
         first = found.low if start == "earliest" else found.high
         begin = next(one for one in (mark, found.committed, first) if one is not None)
         self.next = max(begin, found.low)
@@ -168,26 +178,51 @@ class Share:
             self._said += [one for one in self.bank.judge(again) if one.offset < 0]
             arrivals = arrivals[len(again) :]
         self.next = max(self.next, polled.next_offset)
+        self._end = max(self._end, polled.end)
         if not self.live:
             return
         self._said += self.bank.judge(arrivals)
-        latest = self._latest
-        seen: set[str] = set()
+        latest: dict[str, int] = {}
         for one in arrivals:
             reading = one.reading
-            gateway = reading.gateway
-            if reading.received > latest.get(gateway, 0):
-                latest[gateway] = reading.received
-                seen.add(gateway)
-        for gateway in seen:
-            self._said += self.bank.advance(gateway, latest[gateway])
+            if reading.received > latest.get(reading.gateway, 0) and CLOCK_UNSET not in reading.flags:
+                latest[reading.gateway] = reading.received
+        for gateway, until in latest.items():
+            self._advance(gateway, until)
         self._take(self.bank.changed())
+
+    def look(self, sight: Sight) -> None:
+        """What the status of the gateways shows: which of them are silent, and which sensors of those that are not.
+
+        Only what was seen since it has the partition counts: whoever had it before may have seen, and said, more.
+        """
+        if not self.live or sight.at < self._began:
+            return
+        if sight is not self._seen:
+            self._seen = sight
+            self._said += self.gateways.look(sight, self.partition)
+            self._take(self.gateways.changed())
+        end = sight.ends.get(self.partition)
+        if end is not None and sight is not self._advanced and max(self.next, self._end) >= end:
+            self._advanced = sight
+            for gateway, status in sight.before.items():
+                if not status.unset:
+                    self._advance(gateway, status.until, told=True)
+            self._take(self.bank.changed())
+
+    def _advance(self, gateway: str, until: int, *, told: bool = False) -> None:
+        """All that this gateway received up to then has been judged."""
+        if until > self._latest.get(gateway, 0):
+            self._latest[gateway] = until
+            self._said += self.bank.advance(gateway, until, told=told)
 
     def command(self, commands: Iterable[Command]) -> None:
         """Tell the bank what people said; only once it is live, for what they spoke of must have been judged."""
         for command in commands:
             self._said += self.bank.command(command)
+            self._said += self.gateways.command(command)
         self._take(self.bank.changed())
+        self._take(self.gateways.changed())
 
     def part(self) -> Part | None:
         """What is to be written, if anything."""
@@ -220,10 +255,10 @@ class Share:
     def _take(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         self._rows += [Record(self._kafka.state_topic, key, value, self.partition) for key, value in rows]
 
-    def _restore(self, rows: dict[bytes, bytes]) -> None:
+    def _restore(self, whose: Judge | Gateways, rows: dict[bytes, bytes]) -> None:
         for key, value in rows.items():
             try:
-                self.bank.restore(key, value)
+                whose.restore(key, value)
             except StateError as error:
                 self.unusable += 1
                 if self.unusable == 1:

@@ -1,19 +1,17 @@
 """Turns what rules find into records, and remembers which anomalies are open."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from gateway.detect.events import Finding, Origin, Said, Sensor, Slot, anomaly_id, record
+from gateway.detect.events import Finding, Origin, Said, Sensor, Slot, anomaly_id, by_whom, record
 from gateway.detect.rows import Rows
 from gateway.detect.rules.rule import Rule
 from gateway.detect.storms import Storms
 from gateway.detect.text import duration
 from gateway.detect.writing import Writer
 from gateway.wire import Arrival, Command
-
-_NAME_LIMIT: Final = 100
 
 
 class Teller:
@@ -56,7 +54,7 @@ class Teller:
                     sensor.gateway, name, at, Origin(slot.spool, slot.seq, slot.since)
                 )
                 if word is not None:
-                    told.append((finding.place, Said(offset, sensor.key, word)))
+                    told.append((finding.place, Said(offset, sensor.gateway.encode(), word)))
                 if storm:
                     anomaly = msgspec.structs.replace(anomaly, storm=storm)
             if arrival is None:
@@ -81,7 +79,7 @@ class Teller:
         rule = self._rows.by_slot[place]
         # The last word counts: after `fault` one may still `accept`, and the other way round.
         slot.said = [verb for verb in slot.said if verb == "ack" or command.verb == "ack"] + [command.verb]
-        by = command.by[:_NAME_LIMIT] if command.by.isprintable() and command.by else "somebody"
+        by = by_whom(command)
         match command.verb:
             case "ack":
                 finding = Finding(

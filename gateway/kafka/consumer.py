@@ -36,12 +36,14 @@ class Polled(NamedTuple):
     Attributes:
         partition: of the readings topic.
         arrivals: in order; without what is no reading.
-        next_offset: behind the last record that was polled.
+        next_offset: behind the last record that was polled; 0 if there was none.
+        end: where the partition ended, if that was seen: all that was written before is polled.
     """
 
     partition: int
     arrivals: list[Arrival]
     next_offset: int
+    end: int = 0
 
 
 class Taken(NamedTuple):
@@ -95,6 +97,7 @@ class ReadingsConsumer:
             "auto.offset.reset": "earliest",  # where to begin is said; this is for what retention removes before our eyes
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,  # the default, a second, halves the rate whenever the queue was full
             "fetch.wait.max.ms": 100,  # a partition that begins waits for a fetch of the others
             "queued.min.messages": 20_000,  # with the next, what a backlog takes of the memory: two polls ahead
@@ -169,13 +172,17 @@ class ReadingsConsumer:
     def _read(self, messages: list[Message]) -> list[Polled]:
         """Of the partitions that are live, also after this poll."""
         arrivals: dict[int, list[Arrival]] = {partition: [] for partition in self._live}
+        behind: dict[int, int] = {}
         ends: dict[int, int] = {}
         for message in messages:
             partition, offset = message.partition(), message.offset()
-            if message.error() is not None or offset is None or partition not in arrivals:
-                self._note(message)
+            if (error := message.error()) is not None or offset is None or partition not in arrivals:
+                if error is None or error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - no public name
+                    self._note(message)
+                elif offset is not None and partition in arrivals:
+                    ends[partition] = offset
                 continue
-            ends[partition] = offset + 1
+            behind[partition] = offset + 1
             key, value = message.key(), message.value() or b""
             problem = f"larger than {RECORD_LIMIT} bytes"
             if len(value) + len(key or b"") <= RECORD_LIMIT:
@@ -187,10 +194,13 @@ class ReadingsConsumer:
             self.unreadable += 1
             place = {"partition": partition, "offset": offset}
             self._complain("record is no reading", **place, problem=problem, so_far=self.unreadable)
-        return [Polled(partition, arrivals[partition], end) for partition, end in ends.items()]
+        return [
+            Polled(one, arrivals[one], behind.get(one, 0), ends.get(one, 0))
+            for one in self._live & (behind.keys() | ends.keys())
+        ]
 
     def _note(self, message: Message) -> None:
-        if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - no public name
+        if (error := message.error()) is not None:
             self._complain("kafka cannot be read", problem=explain_reading(error))
 
     def _hold(self, consumer: Consumer, hold: bool) -> None:  # noqa: FBT001 - see _poll

@@ -27,6 +27,7 @@ from gateway.wire.codec import (
     text_of,
 )
 from gateway.wire.records import (
+    CLOCK_UNSET,
     VERSION,
     Anomaly,
     Arrival,
@@ -42,6 +43,7 @@ from gateway.wire.records import (
 )
 
 __all__ = [
+    "CLOCK_UNSET",
     "VERSION",
     "Anomaly",
     "Arrival",

@@ -4,12 +4,17 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from devices.reading import Quality
+
 Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Value = float | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | bool | str
 """What a record may hold is bounded, so that a foreign record cannot upset a consumer's arithmetic."""
 
 VERSION: Final = 1
+
+CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
+"""The flag of a reading whose times are those of a clock in doubt."""
 
 
 class WireError(Exception):

@@ -494,7 +494,12 @@ def test_what_comes_in_one_tls_record_with_another_packet_is_not_left_lying(tmp_
     async def scenario(port: int, over: threading.Event) -> None:
         tls = Tls(ca=str(tmp_path / "ca.pem"))
         settings = Settings(
-            mosquitto.HOST, ["plant/{device}/{sensor}"], port, "scalar", tls=tls, version="3.1.1"
+            mosquitto.HOST,
+            ["plant/{device}/{sensor}"],
+            port=port,
+            decoder="scalar",
+            tls=tls,
+            version="3.1.1",
         )
         source, intake = open_source("plant", settings, Home("gw")), RecordingIntake()
         async with taking(source, intake):

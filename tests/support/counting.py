@@ -116,7 +116,7 @@ class CountingBank:
                 )
         return said
 
-    def advance(self, gateway: str, until: int) -> Sequence[Said]:
+    def advance(self, gateway: str, until: int, *, told: bool = False) -> Sequence[Said]:  # noqa: ARG002 - it says no more
         said = []
         for name, row in self._rows.items():
             if row.gateway == gateway and not row.silent and until - row.heard > SILENT:

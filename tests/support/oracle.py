@@ -83,6 +83,19 @@ class Sensor:
         return self.late_run == 10
 
 
+def stepped(sensor: Sensor, reading: Reading) -> bool:
+    if sensor.last is None:
+        return False
+    unset, before = ("clock_unset" in one.flags for one in (reading, sensor.last))
+    return unset != before or reading.time - sensor.last.time > (6 * 3600 if unset else 365 * 86_400) * 10**9
+
+
+def elapsed_of(sensor: Sensor, reading: Reading) -> float:
+    if sensor.last is None or stepped(sensor, reading):
+        return 0.0
+    return max(0, reading.time - sensor.last.time) / 1e9
+
+
 class Now:
     """One reading, and what is known of its sensor."""
 
@@ -90,7 +103,8 @@ class Now:
         self.reading, self.value, self.sensor, self.gateway = reading, value_of(reading), sensor, gateway
         self.previous = sensor.last
         self.before, self.before2 = sensor.value, sensor.before
-        self.elapsed = 0.0 if sensor.last is None else max(0, reading.time - sensor.last.time) / 1e9
+        self.elapsed = elapsed_of(sensor, reading)
+        self.stepped = stepped(sensor, reading)
         self.number = sensor.number
         self.age = sensor.watched / DAY
         self.quantity = len(sensor.kinds) >= 8 and sensor.falls * 50 > sensor.rises
@@ -155,7 +169,7 @@ class Oracle:
     def learn(sensor: Sensor, reading: Reading, gateway: Gateway) -> Now:
         value = value_of(reading)
         if sensor.last is not None:
-            sensor.watched += round(min(max(0, reading.time - sensor.last.time) / 1e9, 21_600.0) * 1e9)
+            sensor.watched += round(min(elapsed_of(sensor, reading), 21_600.0) * 1e9)
         sensor.rises += value > sensor.value
         sensor.falls += value < sensor.value
         if len(sensor.kinds) < 8 and value not in sensor.kinds:
@@ -251,6 +265,7 @@ class Stuck:
                 words.append(("cleared", 0.0, None, None))
             else:
                 self.longest = max(self.longest, self.run)
+        if now.value != now.before or now.stepped:
             self.run, self.begin = 0, (now.reading.seq, now.reading.time)
         self.run += 1
         if self.settings is None or words:
@@ -281,7 +296,7 @@ class Silence:
 
     def judge(self, now: Now) -> list[Word]:
         since = now.sensor.received
-        if since is None or now.previous is None or now.reading.received <= since:
+        if since is None or now.previous is None or now.reading.received <= since or now.stepped:
             return []
         gap = (now.reading.received - since) / 1e9
         bound = max(5 * self.usual, 3 * self.slow, 60.0) if self.count >= 30 else INF

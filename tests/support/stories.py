@@ -18,14 +18,16 @@ QUICK = Rules(
 )
 EARLY = Rules("early", limits=Limits(high=24.0, hysteresis=0.0), spike=Spike(warm_up=70, threshold=4.0))
 CONFIG = DetectConfig(rules=(QUICK, EARLY))
+YEAR = 365 * 86_400 * SECOND
 SENSORS = ("quick", "early", "by default", "quick")
 
 
 def story(seed: int, count: int, pace: float) -> list[Arrival]:
-    """Sensors that drift, jump, get stuck and fall silent, in disorder, some of it twice."""
+    """Sensors that drift, jump, get stuck and fall silent, in disorder, some of it twice, by clocks that are set."""
     chance = random.Random(seed)
     time = [NOON] * len(SENSORS)
     value = [20.0] * len(SENSORS)
+    unset = [False] * len(SENSORS)
     readings: list[Reading] = []
     for seq in range(1, count + 1):
         which = chance.randrange(len(SENSORS))
@@ -35,6 +37,9 @@ def story(seed: int, count: int, pace: float) -> list[Arrival]:
         time[which] += round(step * SECOND)
         if chance.random() < 0.002:
             time[which] += round(chance.choice((-3600, 90_000)) * SECOND)
+        if chance.random() < 0.003:
+            time[which] += (2 * YEAR if unset[which] else -2 * YEAR) * chance.randrange(2)
+            unset[which] = not unset[which]
         mood = chance.random()
         if mood < 0.7:
             value[which] = round(20 + chance.gauss(0, 0.4) + which, which % 3)
@@ -44,7 +49,18 @@ def story(seed: int, count: int, pace: float) -> list[Arrival]:
         sensor = SENSORS[which]
         readings.append(
             Reading(
-                VERSION, f"gw-{which // 3}", "s", seq, "line", f"d{which}", sensor, at, at, value[which], "°C"
+                VERSION,
+                f"gw-{which // 3}",
+                "s",
+                seq,
+                "line",
+                f"d{which}",
+                sensor,
+                at,
+                at,
+                value[which],
+                "°C",
+                ("clock_unset",) if unset[which] else (),
             )
         )
         if chance.random() < 0.02:

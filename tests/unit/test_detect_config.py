@@ -89,6 +89,13 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("start = 'now'", r"start: 'now' is not allowed"),
         ("group = 'a b'", r"group: 'a b' is not allowed"),
         ("max_sensors = 0", r"max_sensors: 0 is not allowed"),
+        ("[mqtt]\nbroker = 'a b'", r"mqtt\.broker: 'a b' is not allowed"),
+        ("[mqtt]\nbrokr = 'b'", r"mqtt\.brokr: unknown key; did you mean `broker`"),
+        ("[mqtt]\npassword = 'x'", r"mqtt\.username: is missing"),
+        ("[mqtt]\ntls = {key = 'x'}", r"mqtt\.tls\.cert: is missing"),
+        ("[mqtt]\ntopic = ''", r"mqtt\.topic: '' is not allowed"),
+        ("[mqtt]\ntopic = 'a/#'", r"mqtt\.topic: 'a/#' has \+ or #"),
+        ("[mqtt]\ndiscovery = '$SYS'", r"mqtt\.discovery: '\$SYS' begins with \$"),
         ("[kafka]\nanomalies_topic = 'readings'", r"kafka\.anomalies_topic: 'readings' .*another topic"),
     ],
 )

@@ -2,12 +2,9 @@
 
 import pytest
 from detecting import NOON, OFF, SECOND, keyed, only, reading, said_of, series
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, Limits, Rules, Silence
-from gateway.detect.gateways import Gateways
 from gateway.wire import Anomaly, Reading
 
 ALONE = only(silence=True)
@@ -162,31 +159,3 @@ def test_few_or_slow_anomalies_are_no_storm() -> None:
     slow = [reading(99.0, 10.0 * place, seq=place + 1, device=f"d{place}") for place in range(40)]
 
     assert {one.rule for one in said_of(few, HOT) + said_of(slow, HOT)} == {"limits"}
-
-
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(200, 10_000))
-def test_a_gateway_is_silent_once_and_back_once(intervals: list[int], gap: int) -> None:
-    gateways, now = Gateways(), 0
-    for interval in [0, *intervals]:
-        now += interval
-        assert gateways.seen("gw-1", b"gw-1", at(now), now * SECOND) == []
-        assert gateways.overdue(now * SECOND) == []
-
-    said = [one.anomaly for second in range(now, now + gap) for one in gateways.overdue(second * SECOND)]
-    said += [one.anomaly for one in gateways.seen("gw-1", b"gw-1", at(now + gap), (now + gap) * SECOND)]
-
-    assert [(one.event, one.rule) for one in said] == [
-        ("raised", "gateway-silence"),
-        ("cleared", "gateway-silence"),
-    ]
-    assert said[0].id == said[1].id
-    assert said[0].since == at(now)
-    assert 60 < said[0].score <= max(61, 3 * max(intervals) + 1)
-
-
-def test_a_gateway_that_said_goodbye_is_not_missed() -> None:
-    gateways = Gateways()
-    gateways.seen("gw-1", None, at(0), 0)
-    gateways.gone("gw-1")
-
-    assert gateways.overdue(10**15) == []

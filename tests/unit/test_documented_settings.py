@@ -11,7 +11,7 @@ import pytest
 from devices import registry
 from devices.source import Home
 from gateway.config import DetectKafka, GatewayConfig, Log, SourceKeys, load
-from gateway.detect.config import DetectConfig
+from gateway.detect.config import DetectConfig, Mqtt
 from gateway.sources import open_sources
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -73,9 +73,11 @@ def test_every_key_of_gateway_toml_is_shown_with_its_default(table: str) -> None
 DETECT = documented((CONFIG / "detect.toml").read_text())
 
 
-@pytest.mark.parametrize(("table", "kind"), [("", DetectConfig), ("kafka", DetectKafka), ("log", Log)])
+@pytest.mark.parametrize(
+    ("table", "kind"), [("", DetectConfig), ("kafka", DetectKafka), ("mqtt", Mqtt), ("log", Log)]
+)
 def test_every_key_of_detect_toml_is_shown_with_its_default(table: str, kind: Any) -> None:
-    tables = {"kafka", "log", "rules"}
+    tables = {"kafka", "mqtt", "log", "rules"}
     expected = {key: value for key, value in defaults(kind).items() if table or key not in tables}
 
     assert {**DETECT[table], "options": {}} == {**expected, "options": {}}

@@ -51,7 +51,7 @@ class Silence:
         before = np.empty_like(poll.received)
         before[1:] = poll.received[:-1]
         before[poll.first] = poll.core["received"][poll.row[poll.first]]
-        gap = np.where(before == LONG_AGO, 0, poll.received - before) / 1e9
+        gap = np.where((before == LONG_AGO) | poll.stepped, 0, poll.received - before) / 1e9
         came = np.flatnonzero(gap > 0)
         bound, usual = np.full(len(gap), np.inf), columns["usual"][poll.row]
         bound[came], usual[came] = learn(columns, poll.row[came], gap[came])
@@ -61,13 +61,19 @@ class Silence:
         back = poll.first[columns["open"][poll.row[poll.first]]].tolist()
         for at in sorted({*raised, *back}):
             row, reading, place = int(poll.row[at]), poll.reading(at), int(poll.place[at])
-            silent = max(0, int(poll.received[at]) - int(before[at]))
+            silent = 0 if poll.stepped[at] else max(0, int(poll.received[at]) - int(before[at]))
             if not columns["open"][row]:
                 text = self._text(row, silent, float(usual[at]))
                 say(Finding(place, row, "raised", "alarm", text, silent / 1e9, first=poll.previous(at)))
-            text = f"back at {quantity(poll.shown(at), reading.unit)} after {duration(silent)} of silence"
+            lasted = (
+                "a silence in which the clock was set"
+                if poll.stepped[at]
+                else f"{duration(silent)} of silence"
+            )
+            text = f"back at {quantity(poll.shown(at), reading.unit)} after {lasted}"
             say(Finding(place, row, "cleared", "alarm", text))
-            columns["open"][row], columns["said"][row] = False, silent / 1e9
+            columns["open"][row] = False
+            columns["said"][row] = columns["said"][row] if poll.stepped[at] else silent / 1e9
 
     def advance(
         self, rows: Ints, received: Ints, until: int, last: Callable[[int], Origin], say: Say

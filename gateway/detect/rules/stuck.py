@@ -58,7 +58,7 @@ class Stuck:
             return
         state, row = self.columns, poll.row
         changed = poll.value != poll.before
-        run, begin, carried = self._runs(poll, changed)
+        run, begin, carried = self._runs(poll, changed | poll.stepped)  # for how long, nobody knows
         since = np.where(carried, state["since"][row], poll.time[begin])
         # The run that this reading ends.
         ended = np.empty_like(run)
@@ -128,13 +128,13 @@ class Stuck:
         """See Rule."""
         self.columns["open"][row] = False
 
-    def _runs(self, poll: Poll, changed: Bools) -> tuple[Ints, Ints, Bools]:
+    def _runs(self, poll: Poll, begins: Bools) -> tuple[Ints, Ints, Bools]:
         """How many equal readings end with each, the element that began them, and whether that was before this poll."""
-        place = np.arange(len(changed))
-        starting = changed.copy()
+        place = np.arange(len(begins))
+        starting = begins.copy()
         starting[poll.first] = True
         begin = np.maximum.accumulate(np.where(starting, place, 0))
-        carried = ~changed[begin]
+        carried = ~begins[begin]
         run = place - begin + 1 + np.where(carried, self.columns["run"][poll.row], 0)
         return run, begin, carried
 
