@@ -29,6 +29,9 @@ class SourceIntake:
 
     Attributes:
         last_reading: when the last readings came, in seconds of the monotonic clock; 0.0 before the first.
+        held: whether the source heard, when it last asked, that there is no room.
+        waits: whether the source yields nothing because it is made to wait; as Ingest saw it last, once a second.
+        waited: when it last did, in seconds of the monotonic clock; 0.0: never.
         on_connected: hears that the link is up.
     """
 
@@ -46,7 +49,7 @@ class SourceIntake:
 
         `ready()` says whether there is room for more; `now()` is the time of receipt.
         """
-        self.ready = ready
+        self._ready = ready
         self._now = now
         self._source = source
         self._gateway = gateway
@@ -55,7 +58,8 @@ class SourceIntake:
         self._allowed: tuple[str, ...] = ()
         self._complained = -COMPLAIN_EVERY
         self._unsaid = 0
-        self.last_reading = 0.0
+        self.last_reading = self.waited = 0.0
+        self.held = self.waits = False
         self.on_connected: Callable[[], None] = lambda: None
 
     def allow(self, devices: Sequence[str]) -> None:
@@ -121,6 +125,12 @@ class SourceIntake:
             )
         )
         self._complain(origin, reason, size)
+
+    def ready(self) -> bool:
+        """See devices.source.Intake."""
+        room = self._ready()
+        self.held = not room
+        return room
 
     def connected(self) -> None:
         """See devices.source.Intake."""

@@ -264,21 +264,28 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
     asyncio.run(scene())
 
 
+def asks(intake: Intake) -> None:
+    intake.connected()
+    intake.ready()
+
+
 def test_who_fell_silent_is_looked_for_while_sources_are_read_and_not_while_they_are_made_to_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[tuple[Sequence[feed.Feed], bool]] = []
-    monkeypatch.setattr(Presence, "tick", lambda _, __, feeds, *, reading: looks.append((feeds, reading)))
+    looks: list[tuple[Sequence[feed.Feed], set[str]]] = []
+    monkeypatch.setattr(Presence, "tick", lambda _, __, feeds, *, waiting: looks.append((feeds, waiting)))
 
     async def scene() -> None:
-        for has_room in (True, False):
-            rig = Rig(SourceSpec(ScriptedSource(connects, name="line")))
-            monkeypatch.setattr(rig.spool, "has_room", lambda has_room=has_room: has_room)
-            async with rig:
-                await until(lambda: rig.beats, "the first second")  # noqa: B023 - awaited here
-            assert looks[-1] == (rig.ingest.feeds, has_room)
+        rig = Rig(SourceSpec(ScriptedSource(asks, name="line")))
+        async with rig:
+            await until(lambda: rig.beats and rig.ingest.feeds[0].state == "connected", "the first second")
+            rig.ingest.look_who_waits(0.0)
+        assert looks[-1][0] == rig.ingest.feeds
 
-    asyncio.run(scene())
+    for has_room in (True, False):
+        monkeypatch.setattr(Spool, "has_room", lambda _, has_room=has_room: has_room)
+        asyncio.run(scene())
+        assert looks[-1][1] == (set() if has_room else {"line"})
 
 
 @settings(max_examples=50, deadline=None)
