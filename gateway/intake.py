@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -22,6 +22,13 @@ KEPT_BYTES = 65_536
 
 COMPLAIN_EVERY = 60.0
 """Seconds between two log lines about dead letters of one source; the ledger counts every one."""
+
+UNDECODED: Final = "check the source's decoder setting"
+STRANGER: Final = "add the device to the source's devices if it is yours"
+DAMAGED: Final = (
+    "correct the setting that the reason is about; if it is about none, check the line, its speed and framing"
+)
+"""What to do about a payload that the decoder refused, that no pattern of `devices` lets in, that the source rejected."""
 
 
 class SourceIntake:
@@ -73,12 +80,12 @@ class SourceIntake:
         try:
             readings = origin.decode(data, origin, self._now())
         except DecodeError as error:
-            self.reject(data, origin, str(error), len(data), receipt)
+            self._reject(data, origin, str(error), len(data), receipt, UNDECODED)
             return
         if quality:
             readings = [_flagged(reading, quality) for reading in readings]
         if self._allowed and (stranger := self._first_stranger(readings)):
-            self.reject(data, origin, stranger, len(data), receipt)
+            self._reject(data, origin, stranger, len(data), receipt, STRANGER)
             return
         self.readings(readings, receipt)
 
@@ -107,6 +114,9 @@ class SourceIntake:
 
     def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:
         """See devices.source.Intake."""
+        self._reject(data, origin, reason, size, receipt, DAMAGED)
+
+    def _reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any, remedy: str) -> None:
         self._ledger.received += 1
         self._ledger.dead_lettered += 1
         batch = self._batch(self._source, receipt)
@@ -124,7 +134,7 @@ class SourceIntake:
                 text_of(kept),
             )
         )
-        self._complain(origin, reason, size)
+        self._complain(origin, reason, size, remedy)
 
     def ready(self) -> bool:
         """See devices.source.Intake."""
@@ -142,7 +152,7 @@ class SourceIntake:
                 return f"unknown device: no pattern in sources.{self._source.name}.devices matches it"
         return ""
 
-    def _complain(self, origin: Origin, reason: str, size: int) -> None:
+    def _complain(self, origin: Origin, reason: str, size: int, remedy: str) -> None:
         now = time.monotonic()
         if now - self._complained < COMPLAIN_EVERY:
             self._unsaid += 1
@@ -154,7 +164,7 @@ class SourceIntake:
             reason=reason,
             size=size,
             unsaid_before=self._unsaid,
-            remedy="the payload is in the dead-letters topic; check the source's decoder setting",
+            remedy=f"{remedy}; the payload is in the dead-letters topic",
         )
         self._complained, self._unsaid = now, 0
 

@@ -109,6 +109,31 @@ def test_payloads_become_readings_in_order_and_the_ledger_balances() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("kind", ["undecoded", "stranger", "rejected"])
+def test_the_remedy_of_a_dead_letter_is_that_of_its_reason(kind: str) -> None:
+    def rejects(intake: Intake) -> None:
+        intake.reject(b"x", ORIGIN, "it is larger than max_payload, 9 bytes", 10)
+
+    source = (
+        ScriptedSource(rejects)
+        if kind == "rejected"
+        else hands_over(b"what" if kind == "undecoded" else b"1")
+    )
+
+    async def scene() -> None:
+        rig = Rig(SourceSpec(source, devices=["oven-*"]))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.spool.depth().letters, "the letter in the spool")
+        [remedy] = [entry["remedy"] for entry in logs if entry["event"] == "dead letter"]
+        assert ("decoder" in remedy) is (kind == "undecoded")
+        assert ("source's devices" in remedy) is (kind == "stranger")
+        assert ("the setting that the reason is about" in remedy) is (kind == "rejected")
+        assert "dead-letters topic" in remedy
+
+    asyncio.run(scene())
+
+
 def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
     async def scene() -> None:
         source = hands_over(b"1", b"#", b"nonsense")
