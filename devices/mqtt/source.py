@@ -34,6 +34,10 @@ _QUALITY: Final = (
     Quality.REDELIVERED | Quality.RETAINED,
 )
 
+AGAIN: Final = 60.0
+"""Seconds between two connections that the broker closed without a word, within which another client may be the cause:
+the two throw each other out."""
+
 _NO_TEXT: Final = b"\xff"
 """A topic that is no UTF-8 text: stands for every such topic in a capture."""
 
@@ -101,6 +105,7 @@ class MqttSource:
         self._host = 0
         self._link: Link | None = None
         self._links = 0
+        self._closed = -AGAIN
         self._tap: Tap | None = None
         self._up = False
 
@@ -120,6 +125,10 @@ class MqttSource:
             intake.connected()
             self._own_status.begin(functools.partial(self._say, link))
             raise await link.ended
+        except refusals.ClosedError as error:
+            link.drop()
+            closed, self._closed = self._closed, time.monotonic()
+            raise refusals.closed_again(link.settings) if self._closed - closed < AGAIN else error from None
         except SourceError:
             link.drop()
             raise
