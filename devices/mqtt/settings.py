@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Meta
 
 Text = Annotated[str, Meta(min_length=1)]
-Host = Annotated[str, Meta(pattern=r"^[^\s/]+$")]
+Host = Annotated[
+    str, Meta(pattern=r"^[^\s/]+$", description="the name or address of a host, without spaces and /")
+]
 Decoder = str | dict[str, Any]
 
 PORT: Final = 1883
