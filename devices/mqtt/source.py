@@ -15,7 +15,7 @@ from devices.mqtt.dial import Dialer
 from devices.mqtt.link import Link, Message
 from devices.mqtt.own_status import OwnStatus, topic_problem
 from devices.mqtt.session import Session
-from devices.mqtt.settings import Settings
+from devices.mqtt.settings import Settings, host_problem
 from devices.mqtt.subscriptions import Subscriptions, subscriptions_of
 from devices.reading import Quality, is_name
 from devices.source import Home, Intake, Piece, Tap
@@ -62,6 +62,10 @@ def open_source(name: str, settings: Settings, home: Home) -> "MqttSource":
         SettingError: settings that do not fit together, a pattern that is none, or a decoder that does not exist.
     """
     key = f"sources.{name}"
+    for place, host in enumerate(settings.hosts):
+        where = f"{key}.broker" if isinstance(settings.broker, str) else f"{key}.broker.{place}"
+        if problem := host_problem(host):
+            raise SettingError(where, f"{host!r} {problem}")
     if (settings.password or settings.password_file) and not settings.username:
         raise SettingError(f"{key}.username", "is missing; MQTT takes no password without it")
     if settings.password and settings.password_file:
