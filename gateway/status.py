@@ -18,6 +18,7 @@ from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import Sink
 from gateway.ledger import Ledger
+from gateway.spans import span
 from gateway.spool import Spool
 from gateway.spool.batch import READING_BYTES
 
@@ -230,7 +231,7 @@ class Status:
 
 def _judge_kafka(kafka: dict[str, Any], spool: dict[str, Any], *, dropping: bool) -> list[str]:
     if kafka["reachable"] is False:
-        lasts = f"; room for {spool['lasts_s']} s more" if spool["lasts_s"] else ""
+        lasts = f"; room for {span(spool['lasts_s'])} more" if spool["lasts_s"] else ""
         kept = "" if dropping else ", readings are kept"
         return [f"Kafka is unreachable{kept}: {kafka['trouble']}{lasts}"]
     return [] if kafka["reachable"] else ["Kafka has not answered yet"]

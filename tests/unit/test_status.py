@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from heard import Hall, batch_of
 from waiting import until
 
@@ -19,9 +21,10 @@ from gateway.ingest import Ingest
 from gateway.kafka.sink import Sink
 from gateway.ledger import Ledger
 from gateway.sources import SourceSpec
+from gateway.spans import span
 from gateway.spool import Spool
 from gateway.status import Status
-from gateway.testing import ScriptedSource
+from gateway.testing import ScriptedSource, connects
 from gateway.testing_fs import FaultFiles, read_only
 
 FORWARD = cast("Forward", SimpleNamespace(unclean_stops=0, last_delivery=0.0))
@@ -135,6 +138,26 @@ def test_a_source_that_may_not_send_is_made_to_wait_and_not_silent_and_what_is_i
         assert "room         no room for what plant would bring" in cli_spool.lines(waiting)
         # It has had no time yet to send.
         assert (after["sources"][0]["waiting"], after["sources"][0]["silent"]) == (False, False)
+
+
+def test_how_long_there_is_room_is_said_in_the_same_words_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = GatewayConfig({"plant": {"kind": "mqtt"}})
+    clock, ledger = Clock(trusted=True), Ledger()
+    spool = Spool(config.spool, ledger, FaultFiles())
+    specs = [SourceSpec(ScriptedSource(connects, name="plant"))]
+    ingest = Ingest(specs, spool, ledger, config.ingest, "pi-7", clock=clock)
+    passing = SimpleNamespace(monotonic=count(1000.0, 5.0).__next__)
+    monkeypatch.setattr("gateway.status.time", passing)
+    status = Status(config, "pi-7", ledger, ingest, spool, clock=clock)
+    for _ in range(5):
+        status.tick()
+        ledger.source("plant").made += 20
+    said = status.report(FORWARD, AWAY)
+
+    room = span(said["spool"]["lasts_s"])
+    assert room.endswith(" d")
+    assert any(reason.endswith(f"; room for {room} more") for reason in said["reasons"])
+    assert f"lasts {room} more" in "\n".join(cli_status.lines(said, colour=False))
 
 
 def test_the_devices_of_a_source_that_waits_are_not_called_silent_those_of_others_are() -> None:
