@@ -3,7 +3,7 @@
 import difflib
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -53,13 +53,37 @@ def _explain(
     if missing := _MISSING.search(problem):
         field = missing["field"]
         return SettingError(f"{where}.{field}" if where else field, "is required and missing")
+    if problem.endswith("of length >= 1"):
+        return SettingError(where, "must not be empty")
+    wrong = f": {_lower(problem)}"
+    if description := _described(problem, expected):
+        wrong = f"; allowed: {description}"
     if typing.get_origin(expected) is typing.Literal:
-        problem = f"allowed: {', '.join(sorted(repr(choice) for choice in typing.get_args(expected)))}"
+        wrong = f": allowed: {', '.join(sorted(repr(choice) for choice in typing.get_args(expected)))}"
     if of_key:
-        return SettingError(
-            where, f"{_wrong_key(table, steps, expected)}is no name for a key: {_lower(problem)}"
-        )
-    return SettingError(where, f"{_shown(table, steps, where)}is not allowed: {_lower(problem)}")
+        return SettingError(where, f"{_wrong_key(table, steps, expected)}is no name for a key{wrong}")
+    return SettingError(where, f"{_shown(table, steps, where)}is not allowed{wrong}")
+
+
+def _described(problem: str, expected: Any) -> str:
+    """What the pattern that `problem` quotes lets pass, in words, if the type has them; else empty.
+
+    Every type with a pattern should: `Annotated[str, Meta(pattern=..., description=...)]`.
+    """
+    if "matching regex" in problem:
+        for meta in _metas(expected):
+            if meta.pattern is not None and meta.description and problem.endswith(f"regex {meta.pattern!r}"):
+                return meta.description
+    return ""
+
+
+def _metas(kind: Any) -> Iterator[msgspec.Meta]:
+    """The constraints in a type, and in those it is made of."""
+    for part in typing.get_args(kind):
+        if isinstance(part, msgspec.Meta):
+            yield part
+        else:
+            yield from _metas(part)
 
 
 def _wrong_key(table: Any, steps: list[tuple[str, str]], expected: Any) -> str:

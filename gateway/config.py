@@ -13,12 +13,26 @@ from devices.settings import convert
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-TopicName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$")]
-Servers = Annotated[str, Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,\s*[^\s,/]+:[0-9]{1,5})*$")]
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="letters, digits, . _ -, 1 to 100 of them")
+]
+TopicName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$",
+        description="letters, digits, . _ -, 1 to 249 of them, and neither . nor .. alone",
+    ),
+]
+Servers = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s,/]+:[0-9]{1,5}(,\s*[^\s,/]+:[0-9]{1,5})*$",
+        description="HOST:PORT, several with commas between them",
+    ),
+]
 
 
-PathText = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]
+PathText = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="a path, which holds no NUL character")]
 """A path: whatever the operating system takes for one."""
 
 
@@ -40,7 +54,10 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         device_names: `gateway` if two gateways may use one name for two devices, `global` if a name is one device.
     """
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    id: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$", description="letters, digits, . _ -, at most 100 of them"),
+    ] = ""
     state_dir: PathText = ""
     device_names: Literal["gateway", "global"] = "gateway"
 

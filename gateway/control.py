@@ -105,5 +105,6 @@ def explained(path: Path) -> Iterator[None]:
         ) from None
     except (OSError, TimeoutError) as error:
         raise ControlError(
-            f"gatewayd at {path} does not answer: {error}; `systemctl status gateway`"
+            f"gatewayd at {path} does not answer: {str(error) or 'it let the time run out, as if it hung or were stopped'}; "
+            "`systemctl status gateway`"
         ) from None

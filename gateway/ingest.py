@@ -19,6 +19,10 @@ BATCH_BYTES: Final = 1_000_000
 """A batch closes at this size whatever its count, so that what is dropped or sent whole stays small."""
 
 
+WAITS_AFTER: Final = 5.0
+"""Seconds without a reading after which a source that may not go on is called one that waits. In good times too there
+are moments at which all that a broker may send ahead is on its way to Kafka."""
+
 WORTH_A_ROUND: Final = 100
 """Receipts that a batch has at least when it closes for a sender's window: a round to Kafka costs as much as a hundred
 readings, and where a broker's window is not known, a small one is assumed (with 10 it was 235 us a reading, not 100)."""
@@ -77,10 +81,25 @@ class Ingest:
                 group.create_task(feed.run(intake, stand_in), name=f"source {feed.source.name}")
             while True:
                 worker_done()
-                self.presence.tick(time.monotonic(), self.feeds, reading=self._spool.has_room())
+                self.look_who_waits(time.monotonic())
                 if self._clock.adopt():
                     self.flush()
                 await asyncio.sleep(1)
+
+    def look_who_waits(self, now: float) -> None:
+        """See which sources are made to wait, and which devices are silent though theirs is not. Called once a second."""
+        unsafe = self._spool.receipts()
+        held = set()
+        for feed, intake in zip(self.feeds, self.intakes, strict=True):
+            source = feed.source
+            stopped = intake.held or 0 < source.window <= unsafe[source]
+            quiet = now - max(intake.last_reading, feed.since)
+            intake.waits = feed.state == "connected" and stopped and quiet > WAITS_AFTER
+            if intake.waits:
+                intake.waited = now
+            if intake.held or intake.waits:
+                held.add(source.name)
+        self.presence.tick(now, self.feeds, waiting=held)
 
     def in_batch(self) -> dict[str, int]:
         """Readings by source in the batch that is being filled."""

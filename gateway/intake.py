@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -23,12 +23,22 @@ KEPT_BYTES = 65_536
 COMPLAIN_EVERY = 60.0
 """Seconds between two log lines about dead letters of one source; the ledger counts every one."""
 
+UNDECODED: Final = "check the source's decoder setting"
+STRANGER: Final = "add the device to the source's devices if it is yours"
+DAMAGED: Final = (
+    "correct the setting that the reason is about; if it is about none, check the line, its speed and framing"
+)
+"""What to do about a payload that the decoder refused, that no pattern of `devices` lets in, that the source rejected."""
+
 
 class SourceIntake:
     """The Intake of one source (devices.source.Intake). Used from the event loop's thread only.
 
     Attributes:
         last_reading: when the last readings came, in seconds of the monotonic clock; 0.0 before the first.
+        held: whether the source heard, when it last asked, that there is no room.
+        waits: whether the source yields nothing because it is made to wait; as Ingest saw it last, once a second.
+        waited: when it last did, in seconds of the monotonic clock; 0.0: never.
         on_connected: hears that the link is up.
     """
 
@@ -46,7 +56,7 @@ class SourceIntake:
 
         `ready()` says whether there is room for more; `now()` is the time of receipt.
         """
-        self.ready = ready
+        self._ready = ready
         self._now = now
         self._source = source
         self._gateway = gateway
@@ -55,7 +65,8 @@ class SourceIntake:
         self._allowed: tuple[str, ...] = ()
         self._complained = -COMPLAIN_EVERY
         self._unsaid = 0
-        self.last_reading = 0.0
+        self.last_reading = self.waited = 0.0
+        self.held = self.waits = False
         self.on_connected: Callable[[], None] = lambda: None
 
     def allow(self, devices: Sequence[str]) -> None:
@@ -69,12 +80,12 @@ class SourceIntake:
         try:
             readings = origin.decode(data, origin, self._now())
         except DecodeError as error:
-            self.reject(data, origin, str(error), len(data), receipt)
+            self._reject(data, origin, str(error), len(data), receipt, UNDECODED)
             return
         if quality:
             readings = [_flagged(reading, quality) for reading in readings]
         if self._allowed and (stranger := self._first_stranger(readings)):
-            self.reject(data, origin, stranger, len(data), receipt)
+            self._reject(data, origin, stranger, len(data), receipt, STRANGER)
             return
         self.readings(readings, receipt)
 
@@ -103,6 +114,9 @@ class SourceIntake:
 
     def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:
         """See devices.source.Intake."""
+        self._reject(data, origin, reason, size, receipt, DAMAGED)
+
+    def _reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any, remedy: str) -> None:
         self._ledger.received += 1
         self._ledger.dead_lettered += 1
         batch = self._batch(self._source, receipt)
@@ -120,7 +134,13 @@ class SourceIntake:
                 text_of(kept),
             )
         )
-        self._complain(origin, reason, size)
+        self._complain(origin, reason, size, remedy)
+
+    def ready(self) -> bool:
+        """See devices.source.Intake."""
+        room = self._ready()
+        self.held = not room
+        return room
 
     def connected(self) -> None:
         """See devices.source.Intake."""
@@ -132,7 +152,7 @@ class SourceIntake:
                 return f"unknown device: no pattern in sources.{self._source.name}.devices matches it"
         return ""
 
-    def _complain(self, origin: Origin, reason: str, size: int) -> None:
+    def _complain(self, origin: Origin, reason: str, size: int, remedy: str) -> None:
         now = time.monotonic()
         if now - self._complained < COMPLAIN_EVERY:
             self._unsaid += 1
@@ -144,7 +164,7 @@ class SourceIntake:
             reason=reason,
             size=size,
             unsaid_before=self._unsaid,
-            remedy="the payload is in the dead-letters topic; check the source's decoder setting",
+            remedy=f"{remedy}; the payload is in the dead-letters topic",
         )
         self._complained, self._unsaid = now, 0
 

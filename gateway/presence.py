@@ -79,12 +79,12 @@ class Presence:
             for device, silent_s in back:
                 self._back.say(now, source=source, device=device, silent_s=round(silent_s, 1))
 
-    def tick(self, now: float, feeds: Sequence[Feed], *, reading: bool) -> None:
+    def tick(self, now: float, feeds: Sequence[Feed], *, waiting: Collection[str] = ()) -> None:
         """Look who has fallen silent. Called once a second.
 
-        `reading` is whether all sources are read now: one that is made to wait for room brings nothing.
+        `waiting` names the sources that are made to wait for room now, and so bring nothing.
         """
-        if now - self._ticked > STALL or not reading:
+        if now - self._ticked > STALL:
             self._begin_anew(now)
         self._ticked = now
         for feed in feeds:
@@ -93,6 +93,8 @@ class Presence:
                 roll.leave()
                 continue
             roll.here_since = feed.since if roll.here_since == AWAY else max(roll.here_since, feed.since)
+            if roll.name in waiting:
+                roll.here_since = now
             if now - roll.here_since > FLOOR:
                 self._look(roll, now)
             if roll.missing and not roll.overdue and now - roll.here_since > GRACE:

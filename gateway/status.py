@@ -18,6 +18,7 @@ from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import Sink
 from gateway.ledger import Ledger
+from gateway.spans import span
 from gateway.spool import Spool
 from gateway.spool.batch import READING_BYTES
 
@@ -115,7 +116,8 @@ class Status:
         name = feed.source.name
         age = round(now - intake.last_reading, 1) if intake.last_reading else None
         roll = self._ingest.presence.rolls[name]
-        quiet = now - max(intake.last_reading, feed.since)
+        quiet = now - max(intake.last_reading, intake.waited, feed.since)
+        connected = feed.state == "connected"
         return {
             "name": name,
             "kind": self._config.sources[name]["kind"],
@@ -123,7 +125,8 @@ class Status:
             "for_s": round(now - feed.since, 1),
             "trouble": feed.trouble,
             "standing_in": feed.standing_in,
-            "silent": feed.state == "connected" and quiet > self._config.health.silent_after,
+            "silent": connected and not intake.waits and quiet > self._config.health.silent_after,
+            "waiting": connected and intake.waits,
             "readings_per_s": self._rate(name, 0),
             "last_reading_age_s": age,
             "devices": len(roll.devices),
@@ -201,20 +204,19 @@ class Status:
                 amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
             elif source["silent"]:
                 amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
-        amiss += self._ingest.presence.reasons(now, but=[s["name"] for s in sources if s["silent"]])
+            elif source["waiting"]:
+                amiss.append(f"source {source['name']} is made to wait: there is no room for more readings")
+        named = [s["name"] for s in sources if s["silent"] or s["waiting"]]
+        amiss += self._ingest.presence.reasons(now, but=named)
         dropping = now - self._dropped_at < RECENT
         flowing = [
             s for s in sources if (s["state"] == "connected" and not s["silent"]) or s["state"] == "ended"
         ]
         if not flowing:
             down.append("no source yields readings")
-        if kafka["reachable"] is False:
-            lasts = f"; room for {spool['lasts_s']} s more" if spool["lasts_s"] else ""
-            kept = "" if dropping else ", readings are kept"
-            amiss.append(f"Kafka is unreachable{kept}: {kafka['trouble']}{lasts}")
-        elif kafka["reachable"] is None:
-            amiss.append("Kafka has not answered yet")
-        amiss += _judge_disk(spool)
+        way_out = [*_judge_kafka(kafka, spool, dropping=dropping), *_judge_disk(spool)]
+        # What makes a source wait is named before it.
+        amiss = [*way_out, *amiss] if any(s["waiting"] for s in sources) else [*amiss, *way_out]
         if not self._clock.synchronised:
             amiss.append(
                 "the clock is not synchronised, so readings are marked clock_unset; set it up (timedatectl), or say "
@@ -225,6 +227,14 @@ class Status:
         if not ledger["balanced"]:
             amiss.append("the ledger does not balance: please report this with `gatewayctl status --json`")
         return ("down" if down else "degraded" if amiss else "healthy"), down + amiss
+
+
+def _judge_kafka(kafka: dict[str, Any], spool: dict[str, Any], *, dropping: bool) -> list[str]:
+    if kafka["reachable"] is False:
+        lasts = f"; room for {span(spool['lasts_s'])} more" if spool["lasts_s"] else ""
+        kept = "" if dropping else ", readings are kept"
+        return [f"Kafka is unreachable{kept}: {kafka['trouble']}{lasts}"]
+    return [] if kafka["reachable"] else ["Kafka has not answered yet"]
 
 
 def _judge_disk(spool: dict[str, Any]) -> list[str]:

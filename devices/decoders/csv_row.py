@@ -46,7 +46,13 @@ class Settings(Naming, frozen=True, forbid_unknown_fields=True):
         tuple[Annotated[str, Meta(max_length=NAME_LIMIT)], ...], Meta(max_length=_COLUMNS_LIMIT)
     ] = ()
     header: Annotated[str, Meta(max_length=NAME_LIMIT)] = ""
-    delimiter: Annotated[str, Meta(pattern=r'^[^"\r\n\w. +-]$')] = ","
+    delimiter: Annotated[
+        str,
+        Meta(
+            pattern=r'^[^"\r\n\w. +-]$',
+            description='one character, and no letter, digit, space, line end, nor " . _ + -',
+        ),
+    ] = ","
 
 
 def decoder(settings: Settings) -> Decode:

@@ -22,6 +22,7 @@ from devices.decoders.members import Members
 from devices.decoders.naming import Naming, rules_of
 from devices.decoders.words import value_of
 from devices.errors import DecodeError, SettingError
+from devices.extras import missing
 from devices.reading import Reading
 from devices.source import Decode, Origin
 
@@ -76,8 +77,7 @@ def _compiled(pattern: str) -> Any:
     try:
         import re2  # noqa: PLC0415 - an extra, for those who use this decoder
     except ImportError:
-        problem = "needs the library RE2: pip install 'iot-edge-gateway[regex]'"
-        raise SettingError("pattern", problem) from None
+        raise SettingError("pattern", missing("RE2", "regex")) from None
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _PROGRAM_BYTES

@@ -23,8 +23,13 @@ _ADVICE: Final = {
     155: "it takes no messages of QoS 1; remove status_topic",
 }
 
+_KEEPALIVE: Final = 141
 _TAKEN_OVER: Final = 142
 _SHARED_UNSUPPORTED: Final = 158
+
+
+class ClosedError(SourceLost):
+    """The connection ended without a word: the broker stops, or, mosquitto 2.0, lets another client have the session."""
 
 
 def connect_refused(code: ReasonCode, settings: Access) -> SourceError:
@@ -35,20 +40,29 @@ def connect_refused(code: ReasonCode, settings: Access) -> SourceError:
     return kind(f"broker {where(settings)} refuses {who}: {advice}")
 
 
-def connection_ended(code: ReasonCode, settings: Access, *, by_broker: bool) -> SourceError:
+def connection_ended(code: ReasonCode, settings: Settings, *, by_broker: bool) -> SourceError:
     """The connection is gone: the broker said goodbye with `code`, or paho found it broken and made up `code`."""
     at = f"broker {where(settings)}"
     if not by_broker:
-        # mosquitto 2.0 closes without a word when another client takes the session over.
-        return SourceLost(
-            f"the connection to {at} is gone; if it keeps going, look for another client with its client id"
-        )
+        if code.value == _KEEPALIVE:
+            return SourceLost(
+                f"{at} did not answer for {settings.keepalive} s; does it hang, or the network?"
+            )
+        return ClosedError(f"{at} closed the connection")
     if code.value == _TAKEN_OVER:
         return SourceRefused(
             f"{at}: another client connected with the client id of this one; give each gateway and source a "
             "client_id of its own"
         )
     return SourceLost(f"{at} ended the connection; it says: {code.getName()}")
+
+
+def closed_again(settings: Settings) -> SourceError:
+    """The broker closed the connection without a word, and had not long before."""
+    return ClosedError(
+        f"broker {where(settings)} closes the connection again and again: look for another client with its client id, and "
+        "give each gateway and source a client_id of its own; else the broker's log tells why"
+    )
 
 
 def subscribe_refused(code: ReasonCode, pattern: str, settings: Settings) -> SourceError:

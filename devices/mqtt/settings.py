@@ -8,7 +8,9 @@ from msgspec import Meta
 from devices.errors import SettingError
 
 Text = Annotated[str, Meta(min_length=1)]
-Host = Annotated[str, Meta(pattern=r"^[^\s/]+$")]
+Host = Annotated[
+    str, Meta(pattern=r"^[^\s/]+$", description="the name or address of a host, without spaces and /")
+]
 Decoder = str | dict[str, Any]
 
 PORT: Final = 1883
@@ -126,3 +128,13 @@ class Settings(Access, frozen=True, forbid_unknown_fields=True):
     def v5(self) -> bool:
         """Whether to speak MQTT 5 rather than 3.1.1."""
         return self.version in (5, "5")
+
+
+def host_problem(host: str) -> str:
+    """Why this is no host alone, as the end of a sentence with what to do; empty if it may be one."""
+    if host.count(":") == 1:
+        name, port = host.split(":")
+        return f'is not allowed: the port has a key of its own; write broker = "{name}" and port = {port or PORT}'
+    if host.startswith("[") or host.endswith("]"):
+        return "is not allowed: write an IPv6 address without brackets, and a port as the key port"
+    return ""

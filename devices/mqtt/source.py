@@ -15,7 +15,7 @@ from devices.mqtt.dial import Dialer
 from devices.mqtt.link import Link, Message
 from devices.mqtt.own_status import OwnStatus, topic_problem
 from devices.mqtt.session import Session
-from devices.mqtt.settings import Settings
+from devices.mqtt.settings import Settings, host_problem
 from devices.mqtt.subscriptions import Subscriptions, subscriptions_of
 from devices.reading import Quality, is_name
 from devices.source import Home, Intake, Piece, Tap
@@ -33,6 +33,10 @@ _QUALITY: Final = (
     Quality.RETAINED,
     Quality.REDELIVERED | Quality.RETAINED,
 )
+
+AGAIN: Final = 60.0
+"""Seconds between two connections that the broker closed without a word, within which another client may be the cause:
+the two throw each other out."""
 
 _NO_TEXT: Final = b"\xff"
 """A topic that is no UTF-8 text: stands for every such topic in a capture."""
@@ -59,6 +63,10 @@ def open_source(name: str, settings: Settings, home: Home) -> "MqttSource":
     """
     key = f"sources.{name}"
     settings.check(key)
+    for place, host in enumerate(settings.hosts):
+        where = f"{key}.broker" if isinstance(settings.broker, str) else f"{key}.broker.{place}"
+        if problem := host_problem(host):
+            raise SettingError(where, f"{host!r} {problem}")
     if settings.device and not is_name(settings.device):
         raise SettingError(f"{key}.device", "is no name; use 1 to 200 printable characters")
     if problem := topic_problem(settings.status_topic):
@@ -96,6 +104,7 @@ class MqttSource:
         self._host = 0
         self._link: Link | None = None
         self._links = 0
+        self._closed = -AGAIN
         self._tap: Tap | None = None
         self._up = False
 
@@ -115,6 +124,10 @@ class MqttSource:
             intake.connected()
             self._own_status.begin(functools.partial(self._say, link))
             raise await link.ended
+        except refusals.ClosedError as error:
+            link.drop()
+            closed, self._closed = self._closed, time.monotonic()
+            raise refusals.closed_again(link.settings) if self._closed - closed < AGAIN else error from None
         except SourceError:
             link.drop()
             raise

@@ -9,7 +9,9 @@ from msgspec import Meta
 from devices.simulator import chance
 from devices.simulator.signals import Constant, Daily, Noise, Part, Sine, Sum
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}\Z")]
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}\Z", description="letters, digits, . _ / -, 1 to 100 of them")
+]
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +25,14 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     signal: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=20)]
-    unit: Annotated[str, Meta(max_length=40, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")] = ""
+    unit: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z",
+            description="at most 40 characters, none of them a control character",
+        ),
+    ] = ""
     digits: Annotated[int, Meta(ge=0, le=9)] = 2
 
 

@@ -2,8 +2,9 @@
 
 Reads FILE, or standard input, of any length: a capture (`gatewayctl capture`), or the bytes as they came. A capture says
 itself how its source reads them, and when each piece came; options and --config say otherwise. A line of the output is a
-reading (device, sensor, time in nanoseconds since 1970 UTC, value, unit, with tabs between them), or begins with `!` and
-is a reject: reason, size in bytes, beginning. With --json each line is an object. Totals go to standard error.
+reading (device, sensor, time in nanoseconds since 1970 UTC, value, unit, with tabs between them; a text that might be
+taken for a number, a boolean or nothing is in double quotes), or begins with `!` and is a reject: reason, size in bytes,
+beginning. With --json each line is an object. Totals go to standard error.
 
 Exit code: 0 if everything was decoded, 1 if there were rejects or damage in a capture, 2 if it could not be tried.
 
@@ -36,6 +37,8 @@ from gateway.config import ConfigError
 PIECE: Final = 65_536
 SHOWN: Final = 60
 """Bytes shown of a reject."""
+NO_TEXTS: Final = frozenset({"true", "false", "null", "none", "nan", "inf", "infinity"})
+"""Words that would pass for something else, in any case."""
 
 
 class Outcome:
@@ -227,5 +230,13 @@ def _line(one: Reading | Damaged, *, as_json: bool) -> str:
             "unit": one.unit,
         }
         return json.dumps(shown) + "\n"
-    value = one.value if type(one.value) is str and one.value.isprintable() else json.dumps(one.value)
-    return f"{one.device}\t{one.sensor}\t{one.time}\t{value}\t{one.unit}\n"
+    return f"{one.device}\t{one.sensor}\t{one.time}\t{_value(one)}\t{one.unit}\n"
+
+
+def _value(one: Reading) -> str:
+    """As JSON has it; a text that cannot be taken for anything else stands without quotes."""
+    value = one.value
+    if type(value) is str and value.isprintable():
+        plain = value[:1].isalpha() and value.lower() not in NO_TEXTS
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)

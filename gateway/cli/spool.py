@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.status import EXIT_CODES
+from gateway.cli.status import EXIT_CODES, idle
 from gateway.control import ControlError, ask, find_socket
 from gateway.spans import span
 
@@ -99,7 +99,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     yield ""
     age = spool["oldest_age_s"]
     yield f"oldest       {'nothing waits' if age is None else f'{span(age)} old'}"
-    yield f"room         {_room(spool)}"
+    yield f"room         {_room(spool, status.get('sources', []))}"
     yield f"when full    {FULL.get(spool['when_full'], spool['when_full'])} ({spool['when_full']})"
     if spool["trouble"]:
         yield f"disk         IN TROUBLE: {spool['trouble']}; readings wait in memory: make room or replace the disk"
@@ -108,11 +108,11 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"spool        id {spool['id'] or 'unknown'}, epoch {spool['epoch']}"
 
 
-def _room(spool: dict[str, Any]) -> str:
+def _room(spool: dict[str, Any], sources: list[dict[str, Any]]) -> str:
     if "running" in spool:
         return "gatewayd does not run: nothing comes in, and nothing is sent"
     if spool["lasts_s"] is None:
-        return "nothing comes in"
+        return idle(sources)
     away = "" if spool["trouble"] else " if Kafka took nothing from now on"
     return f"for {span(spool['lasts_s'])} more at this rate{away}"
 

@@ -69,7 +69,7 @@ def lines(status: dict[str, Any], *, colour: bool) -> Iterator[str]:
     yield ""
     yield f"{'SOURCE':<20} {'KIND':<10} {'STATE':<22} {'READINGS/S':>10}  LAST READING"
     for source in status["sources"]:
-        state = "silent" if source["silent"] else source["state"]
+        state = "silent" if source["silent"] else "waiting" if source["waiting"] else source["state"]
         if source["standing_in"]:
             state += ", simulated"
         age = source["last_reading_age_s"]
@@ -82,6 +82,12 @@ def lines(status: dict[str, Any], *, colour: bool) -> Iterator[str]:
     yield from _ledger(status["ledger"])
 
 
+def idle(sources: list[dict[str, Any]]) -> str:
+    """Why no reading goes into the spool now."""
+    waiting = [source["name"] for source in sources if source["waiting"]]
+    return f"no room for what {', '.join(waiting)} would bring" if waiting else "nothing comes in"
+
+
 def _way_out(status: dict[str, Any]) -> Iterator[str]:
     spool, kafka = status["spool"], status["kafka"]
     fill = max(
@@ -91,7 +97,7 @@ def _way_out(status: dict[str, Any]) -> Iterator[str]:
     lasts = (
         f"lasts {span(spool['lasts_s'])} more at this rate"
         if spool["lasts_s"] is not None
-        else "nothing comes in"
+        else idle(status["sources"])
     )
     yield f"spool  {spool['readings']} readings ({spool['on_disk']} on disk), {fill:.1f} % full, {lasts}, then {spool['when_full']}"
     reach = {True: "reachable", False: "UNREACHABLE", None: "not asked yet"}[kafka["reachable"]]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from devices.source import Source
 from gateway.config import ConfigError
 from gateway.config import Spool as SpoolSettings
 from gateway.ledger import Ledger
@@ -96,6 +98,10 @@ class Spool:
     def has_room(self) -> bool:
         """Whether sources that can wait may go on: they leave half of memory and disk to those that cannot."""
         return self._tail.has_room and 2 * self._body.size < self._settings.disk_bytes
+
+    def receipts(self) -> Counter[Source]:
+        """How many receipts of each source wait for safe(), of the batches that were appended."""
+        return self._tail.receipts()
 
     async def wait(self) -> None:
         """Return when there is something to read. Cancelling is safe."""

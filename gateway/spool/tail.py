@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from typing import Final
 
+from devices.source import Source
 from gateway.config import Spool as SpoolSettings
 from gateway.ledger import Ledger
 from gateway.spool.batch import Batch
@@ -90,13 +91,15 @@ class Tail:
     @property
     def keeps_waiting(self) -> bool:
         """Whether half of what the other side of a source may send ahead waits here to be acknowledged."""
-        waiting: Counter[str] = Counter()
+        return any(0 < source.window <= 2 * count for source, count in self.receipts().items())
+
+    def receipts(self) -> Counter[Source]:
+        """How many receipts of each source wait here to be acknowledged."""
+        waiting: Counter[Source] = Counter()
         for batch in self.batches:
             for source, receipts in batch.waiting.items():
-                waiting[source.name] += len(receipts)
-                if 0 < source.window <= 2 * waiting[source.name]:
-                    return True
-        return False
+                waiting[source] += len(receipts)
+        return waiting
 
     def _drop_oldest(self, size: int, protected: int) -> None:
         place = 0

@@ -19,7 +19,7 @@ def presence(bench: object = None) -> list[Figure]:  # noqa: ARG001 - asked of a
         began = time.process_time()
         for number in range(ROUNDS):
             hall.presence.heard(batch, hall.now + number / 10)
-            hall.presence.tick(hall.now + number / 10, hall.feeds, reading=True)
+            hall.presence.tick(hall.now + number / 10, hall.feeds)
         took = time.process_time() - began
         what = (
             f"{devices} devices of {sources} sources" if sources > 1 else f"{devices} devices of one source"

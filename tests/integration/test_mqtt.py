@@ -335,14 +335,21 @@ def test_a_refused_subscription_is_refused_with_the_topic(
     asyncio.run(scenario())
 
 
-def test_another_client_with_the_same_id_ends_the_connection_with_a_hint(broker: Mosquitto) -> None:
+def test_another_client_with_the_same_id_that_ends_the_connection_again_is_the_hint(
+    broker: Mosquitto,
+) -> None:
     async def scenario() -> None:
         one, two = source_at(broker), source_at(broker)
-        async with taking(one, RecordingIntake()) as run, taking(two, RecordingIntake()):
-            with pytest.raises(SourceLost, match="another client with its client id"):
-                await asyncio.wait_for(run, 10)
+        said = []
+        for _ in range(2):
+            async with taking(one, RecordingIntake()) as run, taking(two, RecordingIntake()):
+                with pytest.raises(SourceLost) as lost:
+                    await asyncio.wait_for(run, 10)
+                said.append(str(lost.value))
         await one.close()
         await two.close()
+        assert said[0].endswith("closed the connection")  # a broker that stops does that too
+        assert "another client with its client id" in said[1]
 
     asyncio.run(scenario())
 
@@ -415,7 +422,7 @@ def test_a_broker_that_freezes_is_found_out_by_keepalive(broker: Mosquitto, vers
         source = source_at(broker, version, keepalive=2)
         async with taking(source, RecordingIntake()) as run:
             broker.freeze()
-            with pytest.raises(SourceLost, match="is gone"):
+            with pytest.raises(SourceLost, match="did not answer for 2 s"):
                 await asyncio.wait_for(run, 10)
 
     asyncio.run(scenario())

@@ -36,7 +36,7 @@ class Hall:
         self.presence = Presence(specs, self.now)
         for feed in self.feeds:
             self.come(feed)
-        self.reading = True
+        self.waiting: list[str] = []
         self.tick()
 
     def come(self, feed: Feed) -> None:
@@ -49,7 +49,7 @@ class Hall:
 
     def tick(self) -> None:
         """What happens once a second."""
-        self.presence.tick(self.now, self.feeds, reading=self.reading)
+        self.presence.tick(self.now, self.feeds, waiting=self.waiting)
 
     def hear(self, *keys: tuple[str, str], quality: Quality = Quality.GOOD) -> None:
         """A batch with these comes now."""

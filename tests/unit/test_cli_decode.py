@@ -122,3 +122,32 @@ def test_input_of_any_length_takes_bounded_memory(tmp_path: Path, monkeypatch: p
     tracemalloc.stop()
 
     assert peak < 15_000_000
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ('"5"', '"5"'),
+        ("5", "5"),
+        ('"true"', '"true"'),
+        ("true", "true"),
+        ('"NaN"', '"NaN"'),
+        ('""', '""'),
+        ('"-"', '"-"'),
+        ('"0x10"', '"0x10"'),
+        ('"1_000"', '"1_000"'),
+        ('" a"', '" a"'),
+        ('"½ auf"', '"½ auf"'),
+        ('"tab\\t"', '"tab\\t"'),
+        ('"offen"', "offen"),
+        ('"élevé"', "élevé"),
+    ],
+)
+def test_a_text_that_might_be_taken_for_something_else_is_in_quotes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, shown: str
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text(f'{{"a": {given}}}\n', encoding="utf-8")
+
+    assert main(["decode", "--decoder", "json", str(file)]) == 0
+    assert capsys.readouterr().out.split("\t")[3] == shown

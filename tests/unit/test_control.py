@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.config import ConfigError
-from gateway.control import ControlError, ask
+from gateway.control import ControlError, ask, explained
 from gateway.control_server import ControlServer
 
 
@@ -149,6 +149,18 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 def test_nobody_there_is_said_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="is it running\\? `systemctl status gateway`"):
         ask(tmp_path / "nobody.sock", {"verb": "status"})
+
+
+def test_a_daemon_that_says_nothing_in_time_is_said_to_hang(tmp_path: Path) -> None:
+    for error, words in (
+        (TimeoutError(), "it let the time run out"),
+        (TimeoutError("timed out"), "timed out;"),
+    ):
+        with (
+            pytest.raises(ControlError, match=f"does not answer: {words}.*`systemctl"),
+            explained(tmp_path / "socket"),
+        ):
+            raise error  # of asyncio.timeout() without a word, of a socket with some
 
 
 def test_the_quick_path_of_gatewayctl_imports_nothing_slow() -> None:

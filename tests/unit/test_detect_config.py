@@ -79,7 +79,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             r"rules\.0\.limits\.hysteresis: 5 .*at most high - low, 2",
         ),
         ("[[rules]]\nlimits = {hihg = 3}", r"rules\.0\.limits\.hihg: unknown key; did you mean `high`"),
-        ("[[rules]]\nsensor = ''", r"rules\.0\.sensor: '' is not allowed"),
+        ("[[rules]]\nsensor = ''", r"rules\.0\.sensor: must not be empty"),
         ("[[rules]]\nrate = {per_s = 0}", r"rules\.0\.rate\.per_s: 0 is not allowed"),
         ("[[rules]]\nstuck = {after = -1}", r"rules\.0\.stuck\.after: -1 is not allowed"),
         ("[[rules]]\nsilence = 5", r"rules\.0\.silence: 5 is not allowed"),

@@ -109,6 +109,31 @@ def test_payloads_become_readings_in_order_and_the_ledger_balances() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("kind", ["undecoded", "stranger", "rejected"])
+def test_the_remedy_of_a_dead_letter_is_that_of_its_reason(kind: str) -> None:
+    def rejects(intake: Intake) -> None:
+        intake.reject(b"x", ORIGIN, "it is larger than max_payload, 9 bytes", 10)
+
+    source = (
+        ScriptedSource(rejects)
+        if kind == "rejected"
+        else hands_over(b"what" if kind == "undecoded" else b"1")
+    )
+
+    async def scene() -> None:
+        rig = Rig(SourceSpec(source, devices=["oven-*"]))
+        with capture_logs() as logs:
+            async with rig:
+                await until(lambda: rig.spool.depth().letters, "the letter in the spool")
+        [remedy] = [entry["remedy"] for entry in logs if entry["event"] == "dead letter"]
+        assert ("decoder" in remedy) is (kind == "undecoded")
+        assert ("source's devices" in remedy) is (kind == "stranger")
+        assert ("the setting that the reason is about" in remedy) is (kind == "rejected")
+        assert "dead-letters topic" in remedy
+
+    asyncio.run(scene())
+
+
 def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
     async def scene() -> None:
         source = hands_over(b"1", b"#", b"nonsense")
@@ -264,21 +289,28 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
     asyncio.run(scene())
 
 
+def asks(intake: Intake) -> None:
+    intake.connected()
+    intake.ready()
+
+
 def test_who_fell_silent_is_looked_for_while_sources_are_read_and_not_while_they_are_made_to_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[tuple[Sequence[feed.Feed], bool]] = []
-    monkeypatch.setattr(Presence, "tick", lambda _, __, feeds, *, reading: looks.append((feeds, reading)))
+    looks: list[tuple[Sequence[feed.Feed], set[str]]] = []
+    monkeypatch.setattr(Presence, "tick", lambda _, __, feeds, *, waiting: looks.append((feeds, waiting)))
 
     async def scene() -> None:
-        for has_room in (True, False):
-            rig = Rig(SourceSpec(ScriptedSource(connects, name="line")))
-            monkeypatch.setattr(rig.spool, "has_room", lambda has_room=has_room: has_room)
-            async with rig:
-                await until(lambda: rig.beats, "the first second")  # noqa: B023 - awaited here
-            assert looks[-1] == (rig.ingest.feeds, has_room)
+        rig = Rig(SourceSpec(ScriptedSource(asks, name="line")))
+        async with rig:
+            await until(lambda: rig.beats and rig.ingest.feeds[0].state == "connected", "the first second")
+            rig.ingest.look_who_waits(0.0)
+        assert looks[-1][0] == rig.ingest.feeds
 
-    asyncio.run(scene())
+    for has_room in (True, False):
+        monkeypatch.setattr(Spool, "has_room", lambda _, has_room=has_room: has_room)
+        asyncio.run(scene())
+        assert looks[-1][1] == (set() if has_room else {"line"})
 
 
 @settings(max_examples=50, deadline=None)

@@ -43,6 +43,16 @@ def test_a_session_taken_over_names_the_client_id_as_the_cause() -> None:
     assert "a client_id of its own" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"), [(141, "did not answer for 20 s"), (128, "closed the connection")]
+)
+def test_a_connection_that_is_gone_says_how_and_blames_no_other_client(number: int, words: str) -> None:
+    error = refusals.connection_ended(reason(PacketTypes.DISCONNECT, number), SETTINGS, by_broker=False)
+    assert isinstance(error, SourceLost)
+    assert f"broker broker.example:1883 {words}" in str(error)
+    assert "client" not in str(error)
+
+
 def test_a_broker_that_says_goodbye_is_lost_with_its_reason() -> None:
     error = refusals.connection_ended(reason(PacketTypes.DISCONNECT, 139), SETTINGS, by_broker=True)
     assert isinstance(error, SourceLost)

@@ -24,6 +24,11 @@ def test_the_session_is_named_after_gateway_and_source() -> None:
     assert opened(client_id="mine").client_id == "mine"
 
 
+def test_a_host_is_a_name_or_an_address_of_either_kind() -> None:
+    for host in ("broker.example", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"):
+        assert opened(broker=host).name == "plant"
+
+
 def test_the_port_follows_tls_unless_it_is_given() -> None:
     assert Settings("b", ["t"]).address == ("b", 1883)
     assert Settings("b", ["t"], tls=True).address == ("b", 8883)
@@ -54,6 +59,12 @@ def test_the_port_follows_tls_unless_it_is_given() -> None:
         ({"version": "3.1"}, "sources.plant.version"),
         ({"receive_maximum": 0}, "sources.plant.receive_maximum"),
         ({"broker": []}, "sources.plant.broker"),
+        (
+            {"broker": "b:1883"},
+            "broker: 'b:1883' is not allowed: the port has a key of its own; write broker = \"b\" and port = 1883",
+        ),
+        ({"broker": ["b", "c:1"]}, "sources.plant.broker.1: 'c:1' is not allowed"),
+        ({"broker": "[::1]:1883"}, "without brackets"),
         ({"broker": ["ok", "not ok"]}, "sources.plant.broker"),
         ({"status_topic": "a/#"}, "sources.plant.status_topic: 'a/#' has + or #"),
         ({"status_topic": "a/{device}"}, "neither {gateway} nor {source}"),

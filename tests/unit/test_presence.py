@@ -101,7 +101,7 @@ def test_no_device_is_blamed_while_the_daemon_was_stalled() -> None:
 
 def test_no_device_is_blamed_while_sources_are_made_to_wait_for_room() -> None:
     hall = every_half_minute()
-    hall.reading = False
+    hall.waiting = ["plant"]
     hall.wait(3600)
 
     assert hall.reasons() == []

@@ -232,7 +232,7 @@ def test_a_configured_sensor_is_what_the_same_structs_make() -> None:
             [{"name": "flow", "signal": [{"kind": "sine", "amplitude": 1}]}],
             r"sensors\.0\.signal\.0\.period: is required and missing",
         ),
-        ([{"name": "flow", "signal": []}], r"sensors\.0\.signal: an array is not allowed"),
+        ([{"name": "flow", "signal": []}], r"sensors\.0\.signal: must not be empty"),
         ([{**FLOW, "name": "two words"}], r"sensors\.0\.name: 'two words' is not allowed"),
         ([{**FLOW, "name": "line\n"}], r"sensors\.0\.name: 'line\\n' is not allowed"),
         ([FLOW, FLOW], r"sensors\.1\.name: 'flow' is the name of two sensors; allowed: each name once"),

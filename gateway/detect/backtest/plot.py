@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from devices.extras import missing
 from gateway.detect.backtest.judging import Flag, Judging
 from gateway.detect.backtest.labels import Window
 from gateway.detect.backtest.recorded import RefusedError
@@ -66,9 +67,7 @@ def check_drawing(path: Path) -> None:
     try:
         import matplotlib as mpl  # noqa: F401, PLC0415 - an extra, and slow to come
     except ImportError:
-        raise RefusedError(
-            "--plot needs the library matplotlib: pip install 'iot-edge-gateway[plot]'"
-        ) from None
+        raise RefusedError(f"--plot {missing('matplotlib', 'plot')}") from None
 
 
 def panels(judged: Judging) -> list[Panel]:
