@@ -93,7 +93,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("[mqtt]\nbrokr = 'b'", r"mqtt\.brokr: unknown key; did you mean `broker`"),
         ("[mqtt]\npassword = 'x'", r"mqtt\.username: is missing"),
         ("[mqtt]\ntls = {key = 'x'}", r"mqtt\.tls\.cert: is missing"),
-        ("[mqtt]\ntopic = ''", r"mqtt\.topic: '' is not allowed"),
+        ("[mqtt]\ntopic = ''", r"mqtt\.topic: must not be empty"),
         ("[mqtt]\ntopic = 'a/#'", r"mqtt\.topic: 'a/#' has \+ or #"),
         ("[mqtt]\ndiscovery = '$SYS'", r"mqtt\.discovery: '\$SYS' begins with \$"),
         ("[kafka]\nanomalies_topic = 'readings'", r"kafka\.anomalies_topic: 'readings' .*another topic"),
