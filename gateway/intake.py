@@ -47,7 +47,7 @@ class SourceIntake:
         `ready()` says whether there is room for more; `now()` is the time of receipt.
         """
         self.ready = ready
-        self._now = now
+        self.now = now
         self._source = source
         self._gateway = gateway
         self._ledger = ledger
@@ -67,7 +67,7 @@ class SourceIntake:
     ) -> None:
         """See devices.source.Intake."""
         try:
-            readings = origin.decode(data, origin, self._now())
+            readings = origin.decode(data, origin, self.now())
         except DecodeError as error:
             self.reject(data, origin, str(error), len(data), receipt)
             return
@@ -114,7 +114,7 @@ class SourceIntake:
                 origin.source,
                 origin.place,
                 reason,
-                self._now(),
+                self.now(),
                 size,
                 kept,
                 text_of(kept),

@@ -187,7 +187,7 @@ class Timeline:
         self._began = self._first = 0
 
     def due(self, time: int, now: int) -> int:
-        """When a row recorded at `time` is due, as seen from `now`; all in nanoseconds since 1970 UTC."""
+        """When a row recorded at `time` is due, as seen from `now`, and by the same clock; all in nanoseconds."""
         if not self._speed:
             return now
         if not self._first:

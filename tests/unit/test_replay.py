@@ -189,6 +189,48 @@ def test_a_loop_begins_again_until_it_is_stopped(tmp_path: Path) -> None:
     assert intake.connections == 1
 
 
+@pytest.mark.parametrize("step", [-3600 * NANO, 7 * 365 * 86_400 * NANO])
+def test_when_the_clock_is_set_it_goes_on_at_its_pace_with_times_of_that_clock(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n" + "".join(f"{1769860800 + n},{n}\n" for n in range(5)))
+    intake, right = RecordingIntake(), time.time_ns
+
+    async def scene() -> None:
+        table = {"kind": "replay", "file": str(path), "speed": 50, "times": "now", "loop": True}
+        task = asyncio.create_task(open_source("rec", table).run(intake))
+        await until(lambda: len(intake.taken) >= 2, "the first rows")
+        before = len(intake.taken)
+        monkeypatch.setattr(time, "time_ns", lambda: right() + step)
+        began = time.monotonic_ns()
+        await until(lambda: len(intake.taken) >= before + 12, "two rounds")
+        assert time.monotonic_ns() - began > 8 * NANO // 50, "no hurry either"
+        task.cancel()
+        await asyncio.wait([task])
+        for place, reading in enumerate(intake.taken):
+            assert abs(reading.time - right() - (step if place >= before else 0)) < 60 * NANO
+            assert 0 <= reading.received - reading.time < NANO
+
+    asyncio.run(scene())
+
+
+def test_rows_that_come_late_have_the_time_at_which_they_come(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n1769860800,1\n1769860740,2\n")
+    intake = RecordingIntake()
+    intake.ahead = -3600 * NANO
+    source = open_source("rec", {"kind": "replay", "file": str(path), "times": "now"})
+
+    with pytest.raises(SourceEnded):
+        asyncio.run(source.run(intake))
+
+    assert [r.value for r in intake.taken] == [1, 2]
+    assert all(r.received - r.time < NANO for r in intake.taken), (
+        "or they would not be corrected with the clock"
+    )
+
+
 def test_it_waits_for_room(tmp_path: Path) -> None:
     path = tmp_path / "recorded.csv"
     path.write_text("timestamp,value\n" + "1769860800,1\n" * 5000)
