@@ -56,6 +56,9 @@ MQTT = ["--to", "mqtt://localhost/plant"]
             "--to: 'http://localhost' is not allowed; write mqtt://HOST:PORT/PREFIX",
         ),
         (["--to", "mqtt://localhost/a/+"], "--to: 'mqtt://localhost/a/+' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a/#"], "--to: 'mqtt://localhost/a/#' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a/%23"], "--to: 'mqtt://localhost/a/%23' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a?b"], "--to: 'mqtt://localhost/a?b' is not allowed; write mqtt://"),
         (["--to", "mqtt://localhost:x"], "--to: 'mqtt://localhost:x' is not allowed"),
     ],
 )
@@ -108,9 +111,9 @@ def test_a_number_out_of_range_is_refused(option: list[str], capsys: pytest.Capt
 
 
 def test_an_address_may_have_a_user_a_port_and_a_prefix() -> None:
-    broker = broker_of("mqtt://me:s%20ecret@host:1884/a/b/")
+    broker = broker_of("mqtt://me:s%20%23%3Fecret@host:1884/a/b/")
 
-    assert broker == ("host", 1884, "a/b/", "me", "s ecret")
+    assert broker == ("host", 1884, "a/b/", "me", "s #?ecret")
     assert broker.place == "mqtt://host:1884/a/b"
     assert broker_of("mqtt://host") == ("host", 1883, "", "", "")
     with pytest.raises(SimulateError):
