@@ -225,8 +225,17 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_fault_it_does_not_know_is_refused_by_name() -> None:
-    with pytest.raises(SettingError, match=r"sources\.twin\.faults\.0: 'melt' is not allowed"):
-        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, Home("pi-7"))
+    told = r"sources\.twin\.faults\.1: 'melt' is not allowed: allowed: spike, drift, level, stuck, noise, silence$"
+    with pytest.raises(SettingError, match=told):
+        registry.open_source("twin", {"kind": "simulator", "faults": ["spike", "melt"]}, Home("pi-7"))
+
+
+def test_a_fault_of_what_carries_readings_is_refused_with_where_it_can_be_had() -> None:
+    told = (
+        r"sources\.twin\.faults\.0: 'torn' spoils .* `gatewayctl simulate` has it; allowed here: spike, drift"
+    )
+    with pytest.raises(SettingError, match=told):
+        registry.open_source("twin", {"kind": "simulator", "faults": ["torn"]}, Home("pi-7"))
 
 
 def test_the_registry_opens_it() -> None:
