@@ -87,6 +87,14 @@ class Intake(Protocol):
         little later. One that cannot wait goes on: what there is no room for is dropped by the gateway's policy.
         """
 
+    def now(self) -> int:
+        """The time of receipt of what is handed over now, in nanoseconds since 1970 UTC.
+
+        A source that gives its readings times of its own making takes them from here, in the same turn of the loop in
+        which it hands them over. While the loop has other turns this may jump, either way: the clock was set. So nothing
+        is paced by it.
+        """
+
     def connected(self) -> None:
         """The link is up: from now on silence means that the other side says nothing."""
 

@@ -57,7 +57,7 @@ class SourceIntake:
         `ready()` says whether there is room for more; `now()` is the time of receipt.
         """
         self._ready = ready
-        self._now = now
+        self.now = now
         self._source = source
         self._gateway = gateway
         self._ledger = ledger
@@ -78,7 +78,7 @@ class SourceIntake:
     ) -> None:
         """See devices.source.Intake."""
         try:
-            readings = origin.decode(data, origin, self._now())
+            readings = origin.decode(data, origin, self.now())
         except DecodeError as error:
             self._reject(data, origin, str(error), len(data), receipt, UNDECODED)
             return
@@ -128,7 +128,7 @@ class SourceIntake:
                 origin.source,
                 origin.place,
                 reason,
-                self._now(),
+                self.now(),
                 size,
                 kept,
                 text_of(kept),

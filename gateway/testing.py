@@ -1,6 +1,7 @@
 """Fakes for tests of sources and of what uses them, so that they need no broker and no port."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -33,11 +34,12 @@ class RecordingIntake:
 
     Attributes:
         payloads: payloads in the order they came, decodable or not.
-        taken: readings made of them, or handed over as such. All were received at time 0.
+        taken: readings made of them, received at time 0; or handed over as such.
         rejects: what must not become a reading: rejected by the source, or refused by the decoder.
         receipts: receipts in the order they came, None where there was none.
         connections: how often the link came up.
         has_room: what ready() says.
+        ahead: nanoseconds by which its clock is ahead of the machine's.
     """
 
     def __init__(self) -> None:
@@ -47,6 +49,7 @@ class RecordingIntake:
         self.receipts: list[Any] = []
         self.connections = 0
         self.has_room = True
+        self.ahead = 0
 
     @property
     def lines(self) -> list[bytes]:
@@ -77,6 +80,10 @@ class RecordingIntake:
     def ready(self) -> bool:
         """See devices.source.Intake."""
         return self.has_room
+
+    def now(self) -> int:
+        """See devices.source.Intake."""
+        return time.time_ns() + self.ahead
 
     def connected(self) -> None:
         """See devices.source.Intake."""

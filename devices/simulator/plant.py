@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from devices.reading import Quality, Reading
 from devices.simulator import chance
-from devices.simulator.faults import Fault, Schedule, Trouble, Truth, Watch
+from devices.simulator.faults import AnyKind, Fault, Schedule, Trouble, Truth, Watch
 from devices.simulator.sensors import Sensor, sensors_of
 from devices.simulator.settings import Settings, models_of
 from devices.simulator.signals import HOUR
@@ -106,4 +106,5 @@ def schedule_of(settings: Settings, began: int, sensors: Sequence[Sensor]) -> Sc
         return None
     slot = HOUR / settings.faults_per_hour
     key = chance.key_of(settings.seed, "faults")
-    return Schedule(sensors, settings.faults, began / NANO, slot, settings.interval, key)
+    kinds = cast("tuple[AnyKind, ...]", settings.faults)  # of which check() has seen to it
+    return Schedule(sensors, kinds, began / NANO, slot, settings.interval, key)

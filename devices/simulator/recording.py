@@ -20,6 +20,8 @@ from devices.source import Decode, Origin
 PIECE: Final = 65_536
 """Bytes read from a file at once."""
 
+_CUT_OFF: Final = "cut off in mid-row: the file ends here without a line end; is it still being written? If it is whole, add one"
+
 _TIMES: Final = ("time", "timestamp", "ts")
 _WORDS: Final = ("device", "sensor", "value", "unit", *_TIMES)
 
@@ -118,15 +120,17 @@ class Recording:
                 yield row
 
     def end(self) -> Iterator[Row]:
-        """No byte will follow: the last row, if it had no line end.
+        """No byte will follow: the last line, if it has no line end, may be half a row, and is none.
 
         Raises:
-            SourceRefused: there was no line at all, or see push().
+            SourceRefused: there was no whole line at all.
         """
-        if self._lines.held:
-            yield from self.push(b"\n")
         if self._decode is None:
-            raise self._refused("is empty")
+            raise self._refused("its first line has no line end" if self._lines.held else "is empty")
+        for cut in self._lines.reset(_CUT_OFF):
+            self._number += 1
+            if isinstance(cut, Damaged) and cut.data.strip():
+                yield Row(cut.data, [], f"line {self._number}: {cut.reason}", cut.size)
 
     def _begin(self, line: bytes | Damaged) -> None:
         """Take the header."""
@@ -187,7 +191,7 @@ class Timeline:
         self._began = self._first = 0
 
     def due(self, time: int, now: int) -> int:
-        """When a row recorded at `time` is due, as seen from `now`; all in nanoseconds since 1970 UTC."""
+        """When a row recorded at `time` is due, as seen from `now`, and by the same clock; all in nanoseconds."""
         if not self._speed:
             return now
         if not self._first:

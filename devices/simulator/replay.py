@@ -22,6 +22,12 @@ _REJECTS: Final = 100
 _LOOK_AGAIN: Final = 0.05
 """Seconds until the gateway is asked again for room."""
 
+_STEP: Final = _NANO // 2
+"""By less the clock is only steered: readings stay as far apart as they are due."""
+
+_LATE: Final = _NANO
+"""A reading that comes so late is of now: the gateway takes times farther from its own for those of another clock."""
+
 
 class Replay:
     """See devices.source.Source. The file keeps what is not taken, so it waits for room and needs no receipts."""
@@ -93,14 +99,15 @@ class Replay:
 
 
 class _Hand:
-    """Hands the rows of one round over when they are due."""
+    """Hands the rows of one round over when they are due, by the monotonic clock: no step of the other one stops it."""
 
     def __init__(self, intake: Intake, settings: Settings) -> None:
         self.made = self.rejected = 0
         self._intake = intake
         self._settings = settings
         self._timeline = Timeline(settings.speed)
-        self._held: list[Reading] = []
+        self._held: list[tuple[Reading, int]] = []
+        self._offset = 0  # of the intake's clock from the monotonic one
 
     async def take(self, row: Row, recording: Recording) -> None:
         """Hand this row over, once it is due and there is room."""
@@ -116,20 +123,29 @@ class _Hand:
 
     def flush(self) -> None:
         """Hand over what was due."""
-        if self._held:
-            self.made += len(self._held)
-            self._intake.readings(self._held)
-            self._held = []
+        if not self._held:
+            return
+        now, passed = self._intake.now(), time.monotonic_ns()
+        if abs(now - passed - self._offset) >= _STEP:
+            self._offset = now - passed
+        readings: list[Reading] = []
+        for reading, due in self._held:
+            when = due + self._offset
+            if abs(now - when) >= _LATE:
+                when = now
+            readings.append(dated(reading, self._settings, when, max(when, now)))
+        self.made += len(readings)
+        self._intake.readings(readings)
+        self._held = []
 
     async def _hold(self, row: Row) -> None:
         """Take its readings to those to be handed over, once they are due."""
-        now = time.time_ns()
+        now = time.monotonic_ns()
         due = self._timeline.due(row.readings[0].time, now)
         if due > now:
             self.flush()
             await asyncio.sleep((due - now) / _NANO)
-            now = max(due, time.time_ns())
-        self._held += [dated(reading, self._settings, due, now) for reading in row.readings]
+        self._held += [(reading, due) for reading in row.readings]
         if len(self._held) >= _MOST:
             self.flush()
             await asyncio.sleep(0)

@@ -1,12 +1,13 @@
 """What a person may set of the simulator."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from devices.errors import SettingError
-from devices.simulator.faults import KINDS, TROUBLES, AnyKind
+from devices.simulator.faults import KINDS, TROUBLES
 from devices.simulator.sensors import MODELS, Model, Name
 from devices.simulator.signals import HOUR
 
@@ -27,7 +28,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         interval: seconds between two readings of a sensor; 0: as fast as they are taken.
         seed: the same seed gives the same values at the same times; another seed, others.
         faults_per_hour: faults to inject, in all devices together; 0: none.
-        faults: their kinds, taken in turn: `spike`, `drift`, `level`, `stuck`, `noise`, `silence`.
+        faults: their kinds, taken in turn: `spike`, `drift`, `level`, `stuck`, `noise`, `silence`. Which are allowed
+            depends on what carries the readings: see check() and check_source().
         truth: file to which each injected fault is appended, one JSON object a line; empty: none.
         total: readings after which the source has ended; 0: never.
     """
@@ -38,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
     seed: int = 1
     faults_per_hour: Annotated[float, Meta(ge=0, le=3600)] = 0.0
-    faults: Annotated[tuple[AnyKind, ...], Meta(min_length=1)] = KINDS
+    faults: Annotated[tuple[str, ...], Meta(min_length=1)] = KINDS
     truth: str = ""
     total: Annotated[int, Meta(ge=0)] = 0
 
@@ -48,8 +50,8 @@ def models_of(settings: Settings) -> tuple[Model, ...]:
     return settings.sensors or MODELS
 
 
-def check(settings: Settings, key: str) -> None:
-    """See that the settings, found at the dotted path `key`, fit together.
+def check(settings: Settings, key: str, kinds: Sequence[str] = (*KINDS, *TROUBLES)) -> None:
+    """See that the settings, found at the dotted path `key`, fit together, with faults of these kinds.
 
     Raises:
         SettingError: they do not.
@@ -59,13 +61,23 @@ def check(settings: Settings, key: str) -> None:
         if name in names[:place]:
             problem = f"{name!r} is the name of two sensors; allowed: each name once"
             raise SettingError(f"{key}.sensors.{place}.name", problem)
-    if settings.faults_per_hour and settings.interval * _SLOT * settings.faults_per_hour > HOUR:
-        most = HOUR / _SLOT / settings.interval
-        raise SettingError(
-            f"{key}.faults_per_hour",
-            f"{settings.faults_per_hour:g} is not allowed: with a reading every {settings.interval:g} s a fault "
-            f"might fall between two readings; at most {most:g}, or a shorter interval",
-        )
+    for place, kind in enumerate(settings.faults):
+        if kind not in kinds:
+            raise SettingError(
+                f"{key}.faults.{place}", f"{kind!r} is not allowed: allowed: {', '.join(kinds)}"
+            )
+    if problem := too_many_faults(settings):
+        raise SettingError(f"{key}.faults_per_hour", f"{problem}, or a shorter interval")
+
+
+def too_many_faults(settings: Settings) -> str:
+    """What is wrong with its number of faults, and how many are allowed; empty: nothing."""
+    if not settings.faults_per_hour or settings.interval * _SLOT * settings.faults_per_hour <= HOUR:
+        return ""
+    return (
+        f"{settings.faults_per_hour:g} is not allowed: with a reading every {settings.interval:g} s a fault might fall "
+        f"between two readings; at most {HOUR / _SLOT / settings.interval:g}"
+    )
 
 
 def check_source(settings: Settings, key: str) -> None:
@@ -87,4 +99,4 @@ def check_source(settings: Settings, key: str) -> None:
             f"{settings.count} is not allowed: with {len(models_of(settings))} sensors each that is more than "
             f"{MOST_READINGS} readings at a time; use several sources, or `gatewayctl simulate`",
         )
-    check(settings, key)
+    check(settings, key, KINDS)

@@ -1,7 +1,6 @@
 """The simulator as a source: readings at regular times, for as long as it is asked to."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ PORTION: Final = 2000
 """Parts of signals that are asked before everything else in the loop gets its turn: 11 ms if all of them are walks."""
 
 _BEHIND: Final = NANO
-"""Up to here late readings are caught up with. Beyond, the machine slept or its clock was set: no flood, a new beginning."""
+"""Late readings are caught up with if it is by less. Else the machine slept or the clock was set: no flood, a new beginning."""
 
 
 class Simulator:
@@ -41,7 +40,7 @@ class Simulator:
         """
         settings = self._settings
         self._record()
-        due = time.time_ns()
+        due = intake.now()
         plant = Plant(self.name, settings, due, self._record)
         portion = max(1, PORTION // sum(len(model.signal) for model in models_of(settings)))
         intake.connected()
@@ -49,9 +48,12 @@ class Simulator:
             for first in range(0, settings.count, portion):
                 if first:
                     await asyncio.sleep(0)
-                readings = plant.readings_at(due, max(due, time.time_ns()), slice(first, first + portion))
+                now = intake.now()
+                if abs(now - due) >= _BEHIND:
+                    due = now
+                readings = plant.readings_at(due, max(due, now), slice(first, first + portion))
                 self._hand_over(readings, intake)
-            due = await _next(due, round(settings.interval * NANO))
+            due = await _next(due, round(settings.interval * NANO), intake)
 
     def safe(self, receipts: Sequence[Any]) -> None:
         """See Source."""
@@ -85,19 +87,16 @@ class Simulator:
             ) from error
 
 
-async def _next(due: int, interval: int) -> int:
+async def _next(due: int, interval: int, intake: Intake) -> int:
     """Wait for the reading after the one that was due at `due`; return when it is due. All in nanoseconds.
 
-    Follows the wall clock and not the pauses, so that the pace does not drift.
+    Follows the clock and not the pauses, so that the pace does not drift; but wherever that is set to, the wait is short.
     """
     if not interval:
         await asyncio.sleep(0)
-        return max(time.time_ns(), due + 1)
+        return max(intake.now(), due + 1)
     due += interval
-    now = time.time_ns()
-    if abs(due - now) > interval + _BEHIND:
-        due = now
-    await asyncio.sleep(max(0, due - now) / NANO)
+    await asyncio.sleep(min(max(0, due - intake.now()), interval + _BEHIND) / NANO)
     return due
 
 

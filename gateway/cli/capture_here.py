@@ -40,6 +40,10 @@ class _Nobody:
         """See devices.source.Intake."""
         return True
 
+    def now(self) -> int:
+        """See devices.source.Intake."""
+        return time.time_ns()
+
     def connected(self) -> None:
         """See devices.source.Intake."""
         self.here.set()

@@ -90,6 +90,10 @@ class Outcome:
         """See devices.source.Intake."""
         return True
 
+    def now(self) -> int:
+        """See devices.source.Intake."""
+        return self.time
+
     def connected(self) -> None:
         """See devices.source.Intake."""
 

@@ -1,6 +1,8 @@
 import asyncio
+import time
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,10 @@ from waiting import until
 
 from devices.errors import DecodeError, SourceEnded, SourceLost, SourceRefused
 from devices.reading import Quality, Reading
+from devices.registry import open_source
 from devices.source import Intake, Origin
 from gateway import feed
-from gateway.clock import Clock
+from gateway.clock import SECOND, Clock, correct
 from gateway.config import Ingest as IngestSettings
 from gateway.config import Spool as SpoolSettings
 from gateway.ingest import Ingest
@@ -344,5 +347,48 @@ def test_a_stand_in_that_fails_is_said_and_leaves_the_source_alone(monkeypatch: 
                 await until(lambda: not rig.ingest.feeds[0].standing_in, "the stand-in to leave")
         [failure] = [entry for entry in logs if entry["event"] == "stand-in failed"]
         assert failure["problem"] == "cannot write the truth file"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("kind", ["simulator", "replay"])
+def test_readings_made_here_have_their_times_from_the_clock_that_their_batch_is_corrected_by(
+    kind: str, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("timestamp,value\n" + "".join(f"{1769860800 + n},{n}\n" for n in range(5)))
+    tables: dict[str, dict[str, Any]] = {
+        "simulator": {"interval": 0.01},
+        "replay": {"file": str(rows), "speed": 100, "times": "now", "loop": True},
+    }
+    ahead, synchronised = -7 * 365 * 86_400 * SECOND, False
+    clock = Clock(wall=lambda: time.time_ns() + ahead, synchronised=lambda: synchronised)
+
+    async def scene() -> None:
+        nonlocal ahead, synchronised
+        began = time.time_ns()
+        source = open_source("made", {"kind": kind, **tables[kind]})
+        rig = Rig(SourceSpec(source), batch_readings=10**6, batch_age=60, clock=clock)
+
+        def made() -> int:
+            return rig.ledger.source("made").made
+
+        async with rig:
+            await until(lambda: made() > 10, "readings at the wrong time")
+            ahead, synchronised = 0, True  # from here to adopt() the clock is set, and nobody has noticed
+            before = made()
+            await until(lambda: made() > before + 10, "readings after the clock was set")
+            assert clock.adopt()
+            rig.ingest.flush()  # as run() does, within a second
+            before = made()
+            await until(lambda: made() > before + 10, "readings at the right time")
+        first, second = await rig.spool.read(10**6)
+        assert clock.correction(second.unset) is None
+        for batch in (first, second):
+            correction = clock.correction(batch.unset)
+            for raw in batch.readings:
+                reading = correct(raw, correction) if correction else raw
+                assert bool(reading.quality & Quality.CLOCK_CORRECTED) == (batch is first)
+                assert began - SECOND < reading.time <= reading.received < time.time_ns() + SECOND
 
     asyncio.run(scene())

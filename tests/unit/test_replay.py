@@ -85,7 +85,7 @@ def test_bad_rows_become_dead_letters_with_their_number_and_stop_nothing(tmp_pat
         + b"\n"  # 8
         + b"2026-01-31T12:00:03Z,1e999\n"  # 9
         + b"2026-01-31T12:00:04Z,\n"
-        + b"2026-01-31T12:00:05Z,22"
+        + b"2026-01-31T12:00:05Z,22\n"
     )
 
     intake = replay(tmp_path, text)
@@ -100,17 +100,35 @@ def test_bad_rows_become_dead_letters_with_their_number_and_stop_nothing(tmp_pat
     assert intake.rejects[0].origin.place.endswith("recorded.csv")
 
 
+@pytest.mark.parametrize("end", ["1769860800,2", "1769860800,20.5\r", "x" * 70_000])
+def test_a_last_row_without_a_line_end_may_be_half_written_and_becomes_a_dead_letter(
+    tmp_path: Path, end: str
+) -> None:
+    intake = replay(tmp_path, GOOD + end)
+
+    assert [r.value for r in intake.taken] == [21.5, 21.6]
+    [reject] = intake.rejects
+    assert reject.reason.startswith("line 4: cut off in mid-row: the file ends here without a line end")
+    assert (reject.data, reject.size) == (end.encode()[:16_384], len(end))
+
+
+@pytest.mark.parametrize("end", [" ", "\r", "\n", "\n\r\n"])
+def test_a_blank_end_is_passed_over(tmp_path: Path, end: str) -> None:
+    assert replay(tmp_path, GOOD + end).rejects == []
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("", "is empty"),
+        ("timestamp,val", "its first line has no line end"),
         ("2026-01-31T12:00:00Z,21.5\n", "its first line names no column of times and one of values"),
         ("timestamp\n", "its first line names no column of times and one of values"),
         ("timestamp,device\n", "its first line names no column of times and one of values"),
         ("value,other\n", "its first line names no column of times and one of values"),
         ("time,t,t\n", "the name of two columns"),
         (b"time,\xff\n", "no row of cells in UTF-8"),
-        ("t" * 70_000, "its first line is too long"),
+        ("t" * 70_000 + "\n", "its first line is too long"),
     ],
 )
 def test_a_file_without_a_header_is_refused_with_an_example_of_one(
@@ -189,6 +207,48 @@ def test_a_loop_begins_again_until_it_is_stopped(tmp_path: Path) -> None:
     assert intake.connections == 1
 
 
+@pytest.mark.parametrize("step", [-3600 * NANO, 7 * 365 * 86_400 * NANO])
+def test_when_the_clock_is_set_it_goes_on_at_its_pace_with_times_of_that_clock(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n" + "".join(f"{1769860800 + n},{n}\n" for n in range(5)))
+    intake, right = RecordingIntake(), time.time_ns
+
+    async def scene() -> None:
+        table = {"kind": "replay", "file": str(path), "speed": 50, "times": "now", "loop": True}
+        task = asyncio.create_task(open_source("rec", table).run(intake))
+        await until(lambda: len(intake.taken) >= 2, "the first rows")
+        before = len(intake.taken)
+        monkeypatch.setattr(time, "time_ns", lambda: right() + step)
+        began = time.monotonic_ns()
+        await until(lambda: len(intake.taken) >= before + 12, "two rounds")
+        assert time.monotonic_ns() - began > 8 * NANO // 50, "no hurry either"
+        task.cancel()
+        await asyncio.wait([task])
+        for place, reading in enumerate(intake.taken):
+            assert abs(reading.time - right() - (step if place >= before else 0)) < 60 * NANO
+            assert 0 <= reading.received - reading.time < NANO
+
+    asyncio.run(scene())
+
+
+def test_rows_that_come_late_have_the_time_at_which_they_come(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text("timestamp,value\n1769860800,1\n1769860740,2\n")
+    intake = RecordingIntake()
+    intake.ahead = -3600 * NANO
+    source = open_source("rec", {"kind": "replay", "file": str(path), "times": "now"})
+
+    with pytest.raises(SourceEnded):
+        asyncio.run(source.run(intake))
+
+    assert [r.value for r in intake.taken] == [1, 2]
+    assert all(r.received - r.time < NANO for r in intake.taken), (
+        "or they would not be corrected with the clock"
+    )
+
+
 def test_it_waits_for_room(tmp_path: Path) -> None:
     path = tmp_path / "recorded.csv"
     path.write_text("timestamp,value\n" + "1769860800,1\n" * 5000)
@@ -251,7 +311,9 @@ def test_whatever_the_bytes_are_each_row_is_readings_or_a_dead_letter(data: byte
 
 def test_rows_for_a_fleet_are_due_in_their_time_and_rejects_are_told(tmp_path: Path) -> None:
     path = tmp_path / "recorded.csv"
-    path.write_text("device,sensor,timestamp,value\nb,t,1769860800,1\nbad\nb,t,1769860802,2\n")
+    path.write_text(
+        "device,sensor,timestamp,value\nb,t,1769860800,1\nbad\nb,t,1769860802,2\nb,t,1769860804,2"
+    )
     rejected: list[Row] = []
     rows = Rows(Settings(str(path), speed=2), rejected.append)
 
@@ -262,4 +324,4 @@ def test_rows_for_a_fleet_are_due_in_their_time_and_rejects_are_told(tmp_path: P
     assert not rows.ended
     assert [(one.device, one.due) for one in rows.due(6 * NANO, 10)] == [("b", 6 * NANO)]
     assert rows.ended
-    assert [row.reason.split(":")[0] for row in rejected] == ["line 3"]
+    assert [row.reason.split(":")[0] for row in rejected] == ["line 3", "line 5"]

@@ -33,7 +33,7 @@ MQTT = ["--to", "mqtt://localhost/plant"]
         ),
         (
             [*PTY, "--faults-per-hour", "3600"],
-            "faults_per_hour: 3600 is not allowed: with a reading every 1 s",
+            "every 1 s a fault might fall between two readings; at most 900, or raise --rate",
         ),
         ([*PTY, "--config", "x.toml"], "--config and --source go together"),
         ([*PTY, "--config", "absent.toml", "--source", "x"], "absent.toml"),
@@ -43,6 +43,10 @@ MQTT = ["--to", "mqtt://localhost/plant"]
         (
             [*PTY, "--replay", "x.csv", "--faults", "garbage,spike", "--faults-per-hour", "6"],
             "--faults: 'spike' is not allowed with --replay: the values are recorded; allowed: garbage, torn",
+        ),
+        (
+            [*PTY, "--replay", "x.csv", "--faults-per-hour", "6"],
+            "--faults: is missing: the values of a replay are recorded, so say what else goes wrong; allowed: garbage",
         ),
         (
             [*PTY, "--truth", "/absent/truth.jsonl"],
@@ -56,6 +60,9 @@ MQTT = ["--to", "mqtt://localhost/plant"]
             "--to: 'http://localhost' is not allowed; write mqtt://HOST:PORT/PREFIX",
         ),
         (["--to", "mqtt://localhost/a/+"], "--to: 'mqtt://localhost/a/+' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a/#"], "--to: 'mqtt://localhost/a/#' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a/%23"], "--to: 'mqtt://localhost/a/%23' is not allowed; write mqtt://"),
+        (["--to", "mqtt://localhost/a?b"], "--to: 'mqtt://localhost/a?b' is not allowed; write mqtt://"),
         (["--to", "mqtt://localhost:x"], "--to: 'mqtt://localhost:x' is not allowed"),
     ],
 )
@@ -73,6 +80,10 @@ def test_options_that_cannot_be_are_refused_with_what_is_allowed(
     [
         ('kind = "serial"\nport = "/dev/ttyS0"', "--source: 'x' is not allowed: a source of kind simulator"),
         ('kind = "simulator"\ninterval = 0', "--rate: is missing: the interval of this source is 0"),
+        (
+            'kind = "simulator"\nfaults = ["spyke"]',
+            "sources.x.faults.0: 'spyke' is not allowed: allowed: spike, drift, level, stuck, noise, silence, garbage",
+        ),
         ('kind = "simulator"\ncount = 0', "sources.x.count: 0 is not allowed"),
         (
             'kind = "simulator"\nprefix = "a/b"',
@@ -108,9 +119,9 @@ def test_a_number_out_of_range_is_refused(option: list[str], capsys: pytest.Capt
 
 
 def test_an_address_may_have_a_user_a_port_and_a_prefix() -> None:
-    broker = broker_of("mqtt://me:s%20ecret@host:1884/a/b/")
+    broker = broker_of("mqtt://me:s%20%23%3Fecret@host:1884/a/b/")
 
-    assert broker == ("host", 1884, "a/b/", "me", "s ecret")
+    assert broker == ("host", 1884, "a/b/", "me", "s #?ecret")
     assert broker.place == "mqtt://host:1884/a/b"
     assert broker_of("mqtt://host") == ("host", 1883, "", "", "")
     with pytest.raises(SimulateError):

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from waiting import wait_until
@@ -12,6 +13,7 @@ from devices.simulator.payloads import Payload
 from gateway.cli.simulate import mqtt
 from gateway.cli.simulate.line import UNREAD, PtyCarrier
 from gateway.cli.simulate.mqtt import MqttCarrier, broker_of
+from gateway.cli.simulate.trouble import SimulateError
 
 CONNACK = b"\x20\x02\x00\x00"
 PUBLISH, PUBLISH_AGAIN = 0x32, 0x3A  # QoS 1; the same with DUP
@@ -32,6 +34,37 @@ def test_what_is_held_back_for_a_line_that_nobody_reads_is_bounded() -> None:
 
     taken = -(-UNREAD // 1000)
     assert sizes == [1000] * taken + [0] * (200 - taken)
+
+
+def test_a_link_that_leads_to_a_port_still_there_is_refused_and_left_alone(tmp_path: Path) -> None:
+    link = tmp_path / "line-1"
+    with closing(PtyCarrier(link)) as first:
+        with pytest.raises(SimulateError, match=rf"--link: {link} leads to {first.port}, which is there"):
+            PtyCarrier(link)
+        assert str(link.readlink()) == first.port
+    assert not link.is_symlink()
+
+
+def test_a_link_whose_maker_was_killed_is_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "line-1"
+    link.symlink_to(tmp_path / "gone")
+    with closing(PtyCarrier(link)) as carrier:
+        assert str(link.readlink()) == carrier.port
+
+
+def test_a_link_that_somebody_else_has_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    link = tmp_path / "line-1"
+    with closing(PtyCarrier(link)) as first:
+        first.leave()
+        with closing(PtyCarrier(link)) as second:
+            with pytest.raises(SimulateError, match="which is there"):
+                first.come_back()
+            first.close()
+            assert str(link.readlink()) == second.port
+
+            link.unlink()
+            link.symlink_to(tmp_path)
+    assert link.readlink() == tmp_path
 
 
 class Broker:

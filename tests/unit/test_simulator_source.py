@@ -1,7 +1,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ class Collected:
 
     def ready(self) -> bool:
         return True
+
+    def now(self) -> int:
+        return time.time_ns()
 
     def connected(self) -> None:
         self.links += 1
@@ -127,20 +130,72 @@ def test_ticks_do_not_drift() -> None:
     assert [time - times[0] for time in times] == [number * NANO // 50 for number in range(10)]
 
 
-def after(due: int, interval: int, clock: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(time, "time_ns", clock)
-    return asyncio.run(source._next(due, interval))
+class Stepping(Collected):
+    """An intake whose clock goes by `step` further at the second reading, once for all; its readings take `late`.
+
+    Attributes:
+        slept: the waits that the simulator asked for, in nanoseconds; they take no time but on this clock.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int = 0, late: int = 0) -> None:
+        super().__init__()
+        self.slept: list[int] = []
+        self._now = 1000 * NANO
+        self._step, self._late = step, late
+        monkeypatch.setattr(asyncio, "sleep", self._sleep)
+
+    def now(self) -> int:
+        return self._now
+
+    def readings(self, readings: Sequence[Reading], receipt: Any = None) -> None:
+        super().readings(readings, receipt)
+        self._now += self._late if len(self.calls) == 1 else 0
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds * NANO))
+        self._now += self.slept[-1] + (self._step if len(self.calls) == 2 else 0)
+
+
+def ticks(intake: Stepping) -> list[int]:
+    """Times of five ticks, a tenth of a second apart, since the first."""
+    with pytest.raises(SourceEnded):
+        asyncio.run(open_source("twin", Settings(count=1, interval=0.1, total=15)).run(intake))
+    return [call[0].time - 1000 * NANO for call in intake.calls]
+
+
+TENTH = NANO // 10
 
 
 def test_a_short_delay_is_caught_up_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert after(50 * NANO, NANO // 10, lambda: 51 * NANO, monkeypatch) == 50 * NANO + NANO // 10
+    intake = Stepping(monkeypatch, late=NANO // 4)
+
+    assert ticks(intake) == [n * TENTH for n in range(5)]
+    assert intake.slept == [0, 0, TENTH // 2, TENTH]
 
 
-@pytest.mark.parametrize("now", [40 * NANO, 60 * NANO])
-def test_after_a_long_sleep_or_a_change_of_the_clock_it_starts_from_now(
-    now: int, monkeypatch: pytest.MonkeyPatch
+def test_after_a_long_delay_it_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ticks(Stepping(monkeypatch, late=20 * NANO)) == [0, *(20 * NANO + n * TENTH for n in range(4))]
+
+
+@pytest.mark.parametrize("step", [-3600 * NANO, -NANO, NANO, 7 * 365 * 86_400 * NANO])
+def test_when_the_clock_is_set_in_a_pause_the_next_times_are_of_that_clock_at_the_same_pace(
+    step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert after(50 * NANO, NANO // 10, lambda: now, monkeypatch) == now
+    intake = Stepping(monkeypatch, step)
+
+    assert ticks(intake) == [0, TENTH, *(step + n * TENTH for n in (2, 3, 4))]
+    assert intake.slept == [TENTH] * 4
+    assert all(0 <= r.received - r.time < NANO for r in intake.all())
+
+
+def test_when_the_clock_is_set_in_mid_tick_the_rest_of_it_has_times_of_that_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    intake = Stepping(monkeypatch, late=-20 * NANO)
+    with pytest.raises(SourceEnded):
+        asyncio.run(open_source("twin", Settings(count=1000, interval=1, total=3000)).run(intake))
+
+    assert [call[0].time for call in intake.calls] == [1000 * NANO] + [980 * NANO] * (len(intake.calls) - 1)
 
 
 def test_each_fault_becomes_a_line_of_the_truth_file(tmp_path: Path) -> None:
@@ -170,8 +225,17 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_fault_it_does_not_know_is_refused_by_name() -> None:
-    with pytest.raises(SettingError, match=r"sources\.twin\.faults\.0: 'melt' is not allowed"):
-        registry.open_source("twin", {"kind": "simulator", "faults": ["melt"]}, Home("pi-7"))
+    told = r"sources\.twin\.faults\.1: 'melt' is not allowed: allowed: spike, drift, level, stuck, noise, silence$"
+    with pytest.raises(SettingError, match=told):
+        registry.open_source("twin", {"kind": "simulator", "faults": ["spike", "melt"]}, Home("pi-7"))
+
+
+def test_a_fault_of_what_carries_readings_is_refused_with_where_it_can_be_had() -> None:
+    told = (
+        r"sources\.twin\.faults\.0: 'torn' spoils .* `gatewayctl simulate` has it; allowed here: spike, drift"
+    )
+    with pytest.raises(SettingError, match=told):
+        registry.open_source("twin", {"kind": "simulator", "faults": ["torn"]}, Home("pi-7"))
 
 
 def test_the_registry_opens_it() -> None:

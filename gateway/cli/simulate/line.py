@@ -39,13 +39,13 @@ class PtyCarrier:
 
     Args:
         link: a stable name that leads to the port, as /dev/serial/by-id has them; None: there is none. It must not
-            exist, unless it is a symbolic link.
+            exist, unless it is a symbolic link that leads nowhere: one whose maker was killed left it behind.
 
     Attributes:
         port: what the serial source opens.
 
     Raises:
-        SimulateError: the link cannot be made.
+        SimulateError: the link cannot be made; come_back() raises it as well.
     """
 
     def __init__(self, link: Path | None = None) -> None:
@@ -100,8 +100,7 @@ class PtyCarrier:
     def leave(self) -> None:
         """See Carrier. The name goes as well, as with a plug that is pulled."""
         if self._here >= 0:
-            if self._link is not None:
-                self._link.unlink(missing_ok=True)
+            self._unlink()
             os.close(self._here)
             self._here = -1
             self._forget()
@@ -151,6 +150,12 @@ class PtyCarrier:
         while self._unread and self._unread[0] <= read:
             self._unread.popleft()
 
+    def _unlink(self) -> None:
+        """Take the link away, unless it is somebody else's by now."""
+        with suppress(OSError):
+            if self._link is not None and str(self._link.readlink()) == self.port:
+                self._link.unlink()
+
     def _plug_in(self) -> None:
         # The far end is closed again, or nobody could tell whether another program has it open.
         self._here, there = pty.openpty()
@@ -162,11 +167,24 @@ class PtyCarrier:
             return
         try:
             if self._link.is_symlink():
+                self._check_free(self._link)
                 self._link.unlink()
             self._link.symlink_to(self.port)
         except OSError as error:
-            os.close(self._here)
+            self._give_up()
             raise SimulateError(
                 f"--link: cannot make {self._link}: {error.strerror}; name a path that is free, in a folder that "
                 "may be written"
             ) from error
+
+    def _check_free(self, link: Path) -> None:
+        if link.exists():
+            self._give_up()
+            raise SimulateError(
+                f"--link: {link} leads to {link.readlink()}, which is there: the port of another simulation, perhaps; "
+                "end that, name a path that is free, or remove the link"
+            )
+
+    def _give_up(self) -> None:
+        os.close(self._here)
+        self._here = -1

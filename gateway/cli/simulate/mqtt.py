@@ -69,9 +69,11 @@ def broker_of(url: str) -> Broker:
     except ValueError as error:
         raise SimulateError(f"--to: {url!r} is not allowed: {error}") from None
     prefix = unquote(parts.path).strip("/")
-    if parts.scheme != "mqtt" or not parts.hostname or set(prefix) & set("+#\0"):
+    # A raw # or ? would cut off the rest, and what is left of `plant/#` is a good prefix.
+    if parts.scheme != "mqtt" or not parts.hostname or set(url) & set("#?") or set(prefix) & set("+#\0"):
         raise SimulateError(
-            f"--to: {url!r} is not allowed; write mqtt://HOST:PORT/PREFIX, with a prefix without + and #, or pty"
+            f"--to: {url!r} is not allowed; write mqtt://HOST:PORT/PREFIX, with a prefix without + and #, or pty "
+            "(? and # in a password are %3F and %23)"
         )
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Broker(parts.hostname, port, prefix and f"{prefix}/", username, password)

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -10,9 +10,9 @@ from devices.errors import SettingError
 from devices.framing.checksum import make_checksum
 from devices.settings import convert
 from devices.simulator import recording
-from devices.simulator.faults import KINDS, TROUBLES, AnyKind
+from devices.simulator.faults import KINDS, TROUBLES
 from devices.simulator.payloads import Form
-from devices.simulator.settings import Settings, check, models_of
+from devices.simulator.settings import Settings, check, models_of, too_many_faults
 from gateway.cli.arguments import source_settings
 from gateway.cli.simulate.carrier import Carrier
 from gateway.cli.simulate.line import PtyCarrier
@@ -48,7 +48,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     elif not settings.interval:
         raise SettingError("--rate", "is missing: the interval of this source is 0, which gives no pace")
     else:
-        check(settings, NAME)
+        if problem := too_many_faults(settings):
+            raise SettingError("--faults-per-hour", f"{problem}, or raise --rate")
+        check(settings, f"sources.{options.source}" if options.source else NAME)
     if (
         options.to == PTY
         and options.link is None
@@ -116,15 +118,22 @@ def _check_together(options: argparse.Namespace) -> None:
                 )
 
 
-def _kinds(text: str) -> tuple[AnyKind, ...]:
-    for kind in text.split(","):
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    for kind in kinds:
         if kind not in (*KINDS, *TROUBLES):
-            raise SettingError("--faults", f"{kind!r} is not allowed: {', '.join(get_args(AnyKind))}")
-    return msgspec.convert(text.split(","), tuple[AnyKind, ...])
+            raise SettingError("--faults", f"{kind!r} is not allowed: {', '.join((*KINDS, *TROUBLES))}")
+    return kinds
 
 
-def _troubles_only(settings: Settings, options: argparse.Namespace) -> tuple[AnyKind, ...]:
+def _troubles_only(settings: Settings, options: argparse.Namespace) -> tuple[str, ...]:
     """The kinds that a replay can have."""
+    if options.faults_per_hour is not None and options.faults is None:
+        raise SettingError(
+            "--faults",
+            "is missing: the values of a replay are recorded, so say what else goes wrong; "
+            f"allowed: {', '.join(TROUBLES)}",
+        )
     wrong = [kind for kind in settings.faults if kind not in TROUBLES]
     if options.faults_per_hour is not None and wrong:
         raise SettingError(
