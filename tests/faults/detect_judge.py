@@ -11,15 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from counting import CountingBank
+from detect_fleet import TOLD
 from detect_member import Names
+from detect_terms import Terms, compared
 from waiting import wait_until
 
-from gateway.wire import Arrival, decode_anomaly, decode_reading, encode_anomaly
-
-ON_READINGS: Final = "count"
-"""The rule that runs on readings, whose records must be equal; of the others each is said once."""
+from gateway.detect.share import MakeBank
+from gateway.wire import Anomaly, Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
 
 STALL: Final = 60.0
 MOST: Final = 20
@@ -33,13 +33,15 @@ class Verdict:
     """So far.
 
     Attributes:
-        readings, anomalies: how many were compared.
+        readings: how many were judged.
+        compared: records that were compared, by rule and grade; events: the same by what happened.
         differences: what is not as it had to be, in words.
-        missing: anomalies that are not there (yet).
+        missing: records that are not there (yet).
     """
 
     readings: int = 0
-    anomalies: int = 0
+    compared: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
     missing: int = 0
 
@@ -47,18 +49,30 @@ class Verdict:
         if len(self.differences) < MOST:
             self.differences.append(what)
 
+    @property
+    def anomalies(self) -> int:
+        return self.compared.total()
+
 
 class Judge:
-    """Reads along; take() up to the ends as they are. The topics must have the same number of partitions."""
+    """Reads along; take() up to the ends as they are. The topics must have the same number of partitions.
 
-    def __init__(self, bootstrap: str, partitions: int, names: Names) -> None:
+    Attributes:
+        recent, told: ids of anomalies raised of late: of sensors of which everything is compared, and of others.
+        terms: of what is not compared.
+        silences: ids of those that show in the readings.
+    """
+
+    def __init__(self, bootstrap: str, partitions: int, names: Names, make_bank: MakeBank) -> None:
         self._readings = Reader(bootstrap, names.readings, partitions)
         self._anomalies = Reader(bootstrap, names.anomalies, partitions)
-        self._banks = [CountingBank() for _ in range(partitions)]
+        self._banks = [make_bank() for _ in range(partitions)]
         self._expected: list[deque[Pair]] = [deque() for _ in range(partitions)]
         self._found: list[deque[Pair]] = [deque() for _ in range(partitions)]
-        self._once: Counter[str] = Counter()
-        self.recent: deque[str] = deque(maxlen=1000)
+        self.terms = Terms()
+        self.silences: set[str] = set()
+        self.recent: deque[str] = deque(maxlen=300)
+        self.told: deque[str] = deque(maxlen=30)
         self.verdict = Verdict()
 
     def take(self) -> Verdict:
@@ -66,48 +80,64 @@ class Judge:
         verdict = self.verdict
         for message in self._anomalies.drain():  # first: what was said of is in the readings
             self._find(message)
+        arrivals: list[list[Arrival]] = [[] for _ in self._banks]
         for message in self._readings.drain():
-            self._expect(message)
+            with suppress(WireError):
+                reading = decode_reading(message.value() or b"")
+                arrivals[message.partition() or 0].append(
+                    Arrival(message.offset() or 0, message.key(), reading)
+                )
+                verdict.readings += 1
+        for partition, those in enumerate(arrivals):
+            self._expect(partition, those)
         for partition, (expected, found) in enumerate(zip(self._expected, self._found, strict=True)):
             while expected and found:
                 if (due := expected.popleft()) != (got := found.popleft()):
                     verdict.differ(f"partition {partition}: {got!r} instead of {due!r}")
-                verdict.anomalies += 1
+                self._count(decode_anomaly(got[1]))
             if found:
                 verdict.differ(f"partition {partition}: {len(found)} of readings that nobody sent")
         verdict.missing = sum(len(expected) for expected in self._expected)
         return verdict
 
-    def said(self, name: str) -> bool:
-        """Whether an anomaly of this id, of no reading, was said."""
-        return name in self._once
-
-    def silences(self) -> int:
-        """How many were said."""
-        return sum(name.startswith("silent-") for name in self._once)
+    def counts(self) -> Counter[str]:
+        """What became of the readings."""
+        found: Counter[str] = Counter()
+        for bank in self._banks:
+            found.update(msgspec.structs.asdict(bank.counts))
+        return found
 
     def close(self) -> None:
         self._readings.close()
         self._anomalies.close()
 
-    def _expect(self, message: Message) -> None:
-        partition = message.partition() or 0
-        self.verdict.readings += 1
-        arrival = Arrival(message.offset() or 0, message.key(), decode_reading(message.value() or b""))
-        self._expected[partition] += [
-            (said.key, encode_anomaly(said.anomaly)) for said in self._banks[partition].judge([arrival])
-        ]
+    def _count(self, anomaly: Anomaly) -> None:
+        self.verdict.compared[anomaly.rule, anomaly.grade] += 1
+        self.verdict.events[anomaly.event] += 1
+
+    def _expect(self, partition: int, arrivals: list[Arrival]) -> None:
+        for said in self._banks[partition].judge(arrivals):
+            anomaly = said.anomaly
+            if (due := compared(anomaly)) is not None:
+                self._expected[partition].append((said.key, encode_anomaly(due)))
+            elif anomaly.rule == "silence" and not anomaly.device.startswith(TOLD):
+                self.silences.add(anomaly.id)
 
     def _find(self, message: Message) -> None:
         value = message.value() or b""
         anomaly = decode_anomaly(value)
-        if anomaly.rule == ON_READINGS:
-            self._found[message.partition() or 0].append((message.key(), value))
+        if anomaly.event == "raised":
+            self.terms.raised(anomaly)
+        if (found := compared(anomaly)) is None:
+            if problem := self.terms.take(anomaly):
+                self.verdict.differ(problem)
+            if anomaly.device.startswith(TOLD) and anomaly.event == "raised":
+                self.told.append(anomaly.id)
+            return
+        kept = value if found is anomaly else encode_anomaly(found)
+        self._found[message.partition() or 0].append((message.key(), kept))
+        if anomaly.event == "raised" and anomaly.rule != "storm":
             self.recent.append(anomaly.id)
-        else:
-            self._once[anomaly.id] += 1
-            if self._once[anomaly.id] > 1:
-                self.verdict.differ(f"{anomaly.id} was said {self._once[anomaly.id]} times")
 
 
 class Reader:
