@@ -147,10 +147,12 @@ class Teller:
         if first is None:
             assert arrival is not None, finding  # noqa: S101 - one of both is there
             first = Origin(arrival.reading.spool, arrival.reading.seq, arrival.reading.time)
-        id_ = anomaly_id(rule.name, sensor.gateway, sensor.device, sensor.sensor, first)
-        before = sensor.slots.get(rule.slot)
+        before, named = sensor.slots.get(rule.slot), rule.name
         if before is not None:
             self._ids.pop(before.id, None)
+            if (before.spool, before.seq) == (first.spool, first.seq):  # it was accepted, and went on
+                named = before.id
+        id_ = anomaly_id(named, sensor.gateway, sensor.device, sensor.sensor, first)
         slot = sensor.slots[rule.slot] = Slot(id_, finding.grade, first.spool, first.seq, first.time)
         self._ids[id_] = finding.row, rule.slot
         self.open += 1

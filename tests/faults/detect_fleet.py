@@ -1,6 +1,6 @@
 """The readings of detection's laboratory: some hundred sensors that give every rule something to say, over and over.
 
-All of it follows from the seed. Time in them runs much faster than that of the wall: a sensor has a thousand readings a day.
+All of it follows from the seed. Time in them runs much faster than that of the wall: a sensor has some 1,500 readings a day.
 """
 
 import random
@@ -13,7 +13,7 @@ from gateway.wire import encode_reading
 
 SECOND: Final = 1_000_000_000
 NOON: Final = 1_767_355_200 * SECOND
-STEP: Final = 90 * SECOND
+STEP: Final = 55 * SECOND
 """Between two readings of a sensor, in nanoseconds."""
 
 STRICT: Final = ("gw-1", "gw-2", "gw-3")
@@ -24,10 +24,10 @@ asked."""
 TOLD: Final = "told-"
 """So begin the names of its devices whose anomalies are accepted or called a fault, whenever that is heard of."""
 
-DEVICES: Final = 4
-SENSORS: Final = 12
+DEVICES: Final = 3
+SENSORS: Final = 18
 
-WARM_UP: Final = 1_100
+WARM_UP: Final = 1_650
 """Steps after which all rules may speak."""
 
 SETTINGS: Final = """
@@ -93,7 +93,7 @@ class Sensor:
         if not self._shape and chance.random() < 1 / 120:
             self._begin()
         shift = self._shape.pop() if self._shape else 0.0
-        day = step % 960 / 960
+        day = step % 1570 / 1570
         value = round(self._base + 12 * day * (1 - day) + chance.gauss(0, 0.3) + shift + more, 2)
         if self.kind != "stuck" or not self._shape:
             self._held = None
@@ -132,12 +132,18 @@ class Device:
         self._set_back = 0
         self._quiet: dict[str, int] = {}
 
-    def readings(self, step: int, at: int, more: float) -> Iterator[tuple[devices.reading.Reading, bool]]:
-        """Those of one step, received `at`, and whether each is sent twice."""
+    def readings(
+        self, step: int, at: int, storm: tuple[float, int]
+    ) -> Iterator[tuple[devices.reading.Reading, bool]]:
+        """Those of one step, received `at`, and whether each is sent twice.
+
+        A storm hits half of the sensors in each of its steps: its size, and how many of these are left.
+        """
         chance = self._chance
         if chance.random() < 1 / 3000:
             self._set_back += 20 * STEP
-        for sensor in self._sensors:
+        for number, sensor in enumerate(self._sensors):
+            more = storm[0] if storm[1] and (number + storm[1]) % 2 == 0 else 0.0
             value: devices.reading.type_of_value = sensor.value(step, more)
             if self._is_quiet(sensor.name, step) or chance.random() < 0.03:
                 continue
@@ -169,13 +175,14 @@ class Fleet:
         self._chance = random.Random(f"{seed}/fleet")
         names = {
             gateway: [f"plant-{gateway}-{number}" for number in range(DEVICES)] for gateway in STRICT
-        } | {LOOSE: ["loose-0", "loose-1", f"{TOLD}0", f"{TOLD}1"]}
+        } | {LOOSE: ["loose-0", "loose-1", f"{TOLD}0"]}
         self._devices = {
             gateway: [Device(gateway, name, random.Random(f"{seed}/{name}")) for name in those]
             for gateway, those in names.items()
         }
         self._seq = dict.fromkeys(names, 0)
         self._spool = dict.fromkeys(names, 1)
+        self._storm = dict.fromkeys(names, (0.0, 0))
         self.steps = 0
         self.sent = 0
 
@@ -188,12 +195,16 @@ class Fleet:
             if self._chance.random() < 1 / 400:
                 self._spool[gateway] += 1
                 self._seq[gateway] = 0
-            storm = self._chance.uniform(8, 40) if self._chance.random() < 1 / 130 else 0.0
+            size, left = self._storm[gateway]
+            if not left and self._chance.random() < 1 / 130:
+                size, left = self._chance.uniform(8, 40), 3
+            self._storm[gateway] = size, max(0, left - 1)
+            storm = (size, left)
             for number, device in enumerate(self._devices[gateway]):
                 at = NOON + self.steps * STEP + number * SECOND // 50
                 yield list(self._piece(gateway, device, at, storm))
 
-    def _piece(self, gateway: str, device: Device, at: int, storm: float) -> Iterator[Sent]:
+    def _piece(self, gateway: str, device: Device, at: int, storm: tuple[float, int]) -> Iterator[Sent]:
         spool = f"{gateway}-{self._spool[gateway]}"
         for reading, twice in device.readings(self.steps, at, storm):
             self._seq[gateway] += 1
