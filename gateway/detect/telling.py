@@ -51,12 +51,9 @@ class Teller:
             last = self._rows.last(finding.row)
             anomaly = record(sensor, rule.name, slot, finding, arrival, last)
             if finding.event == "raised" and self._counts_for_storms(sensor.gateway, offset):
-                name = f"{sensor.device}\0{sensor.sensor}"
-                storm, word = self.storms.raised(
-                    sensor.gateway, name, at, Origin(slot.spool, slot.seq, slot.since)
-                )
+                storm, word = self.storms.raised(sensor, at, Origin(slot.spool, slot.seq, slot.since))
                 if word is not None:
-                    told.append((finding.place, Said(offset, sensor.key, word)))
+                    told.append((finding.place, Said(offset, *word)))
                 if storm:
                     anomaly = msgspec.structs.replace(anomaly, storm=storm)
             if arrival is None:
@@ -69,7 +66,7 @@ class Teller:
         if not self._counts_for_storms(gateway, offset):
             return []
         over = self.storms.passed(gateway, at)
-        return [] if over is None else [Said(offset, gateway.encode(), over)]
+        return [] if over is None else [Said(offset, *over)]
 
     def command(self, command: Command) -> list[Said]:
         """See Bank."""

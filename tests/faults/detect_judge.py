@@ -19,7 +19,7 @@ from detect_terms import Terms, compared
 from waiting import wait_until
 
 from gateway.detect.share import MakeBank
-from gateway.wire import Anomaly, Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
+from gateway.wire import Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
 
 STALL: Final = 60.0
 MOST: Final = 20
@@ -28,18 +28,61 @@ MOST: Final = 20
 Pair = tuple[bytes | None, bytes]
 
 
+class Expected:
+    """What has to be written: what one bank of each partition says to its readings, undisturbed.
+
+    Attributes:
+        readings: how many there were.
+        records: that must be equal, by partition.
+        silences: ids of those that show in the readings.
+    """
+
+    def __init__(self, bootstrap: str, partitions: int, names: Names, make_bank: MakeBank) -> None:
+        self._reader = Reader(bootstrap, names.readings, partitions)
+        self._banks = [make_bank() for _ in range(partitions)]
+        self.readings = 0
+        self.records: list[list[Pair]] = [[] for _ in range(partitions)]
+        self.silences: set[str] = set()
+
+    def take(self) -> None:
+        """Read the readings up to the end as it is."""
+        arrivals: list[list[Arrival]] = [[] for _ in self._banks]
+        for message in self._reader.drain():
+            with suppress(WireError):
+                reading = decode_reading(message.value() or b"")
+                arrivals[message.partition() or 0].append(
+                    Arrival(message.offset() or 0, message.key(), reading)
+                )
+                self.readings += 1
+        for bank, records, those in zip(self._banks, self.records, arrivals, strict=True):
+            for said in bank.judge(those):
+                anomaly = said.anomaly
+                if (due := compared(anomaly)) is not None:
+                    records.append((said.key, encode_anomaly(due)))
+                elif anomaly.rule == "silence" and not anomaly.device.startswith(TOLD):
+                    self.silences.add(anomaly.id)
+
+    def counts(self) -> Counter[str]:
+        """What became of the readings."""
+        found: Counter[str] = Counter()
+        for bank in self._banks:
+            found.update(msgspec.structs.asdict(bank.counts))
+        return found
+
+    def close(self) -> None:
+        self._reader.close()
+
+
 @dataclass
 class Verdict:
     """So far.
 
     Attributes:
-        readings: how many were judged.
         compared: records that were compared, by rule and grade; events: the same by what happened.
         differences: what is not as it had to be, in words.
         missing: records that are not there (yet).
     """
 
-    readings: int = 0
     compared: Counter[tuple[str, str]] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
@@ -55,87 +98,57 @@ class Verdict:
 
 
 class Judge:
-    """Reads along; take() up to the ends as they are. The topics must have the same number of partitions.
+    """Reads along what is said; take() compares as far as it is. The topics must have the same number of partitions.
 
     Attributes:
+        expected: what has to be said.
         recent, told: ids of anomalies raised of late: of sensors of which everything is compared, and of others.
         terms: of what is not compared.
-        silences: ids of those that show in the readings.
     """
 
-    def __init__(self, bootstrap: str, partitions: int, names: Names, make_bank: MakeBank) -> None:
-        self._readings = Reader(bootstrap, names.readings, partitions)
+    def __init__(self, bootstrap: str, partitions: int, names: Names, expected: Expected) -> None:
         self._anomalies = Reader(bootstrap, names.anomalies, partitions)
-        self._banks = [make_bank() for _ in range(partitions)]
-        self._expected: list[deque[Pair]] = [deque() for _ in range(partitions)]
-        self._found: list[deque[Pair]] = [deque() for _ in range(partitions)]
+        self._places = [0] * partitions
+        self.expected = expected
         self.terms = Terms()
-        self.silences: set[str] = set()
         self.recent: deque[str] = deque(maxlen=300)
         self.told: deque[str] = deque(maxlen=30)
         self.verdict = Verdict()
 
     def take(self) -> Verdict:
-        """Read both topics to their ends, and compare as far as both reach."""
-        verdict = self.verdict
-        for message in self._anomalies.drain():  # first: what was said of is in the readings
+        """Read both topics to their ends, and compare."""
+        found = list(self._anomalies.drain())  # first: what was said of is in the readings
+        self.expected.take()
+        for message in found:
             self._find(message)
-        arrivals: list[list[Arrival]] = [[] for _ in self._banks]
-        for message in self._readings.drain():
-            with suppress(WireError):
-                reading = decode_reading(message.value() or b"")
-                arrivals[message.partition() or 0].append(
-                    Arrival(message.offset() or 0, message.key(), reading)
-                )
-                verdict.readings += 1
-        for partition, those in enumerate(arrivals):
-            self._expect(partition, those)
-        for partition, (expected, found) in enumerate(zip(self._expected, self._found, strict=True)):
-            while expected and found:
-                if (due := expected.popleft()) != (got := found.popleft()):
-                    verdict.differ(f"partition {partition}: {got!r} instead of {due!r}")
-                self._count(decode_anomaly(got[1]))
-            if found:
-                verdict.differ(f"partition {partition}: {len(found)} of readings that nobody sent")
-        verdict.missing = sum(len(expected) for expected in self._expected)
-        return verdict
-
-    def counts(self) -> Counter[str]:
-        """What became of the readings."""
-        found: Counter[str] = Counter()
-        for bank in self._banks:
-            found.update(msgspec.structs.asdict(bank.counts))
-        return found
+        due = sum(map(len, self.expected.records))
+        self.verdict.missing = max(0, due - sum(self._places))
+        return self.verdict
 
     def close(self) -> None:
-        self._readings.close()
         self._anomalies.close()
 
-    def _count(self, anomaly: Anomaly) -> None:
-        self.verdict.compared[anomaly.rule, anomaly.grade] += 1
-        self.verdict.events[anomaly.event] += 1
-
-    def _expect(self, partition: int, arrivals: list[Arrival]) -> None:
-        for said in self._banks[partition].judge(arrivals):
-            anomaly = said.anomaly
-            if (due := compared(anomaly)) is not None:
-                self._expected[partition].append((said.key, encode_anomaly(due)))
-            elif anomaly.rule == "silence" and not anomaly.device.startswith(TOLD):
-                self.silences.add(anomaly.id)
-
     def _find(self, message: Message) -> None:
-        value = message.value() or b""
+        value, verdict = message.value() or b"", self.verdict
         anomaly = decode_anomaly(value)
         if anomaly.event == "raised":
             self.terms.raised(anomaly)
         if (found := compared(anomaly)) is None:
             if problem := self.terms.take(anomaly):
-                self.verdict.differ(problem)
+                verdict.differ(problem)
             if anomaly.device.startswith(TOLD) and anomaly.event == "raised":
                 self.told.append(anomaly.id)
             return
-        kept = value if found is anomaly else encode_anomaly(found)
-        self._found[message.partition() or 0].append((message.key(), kept))
+        partition = message.partition() or 0
+        records, place = self.expected.records[partition], self._places[partition]
+        self._places[partition] += 1
+        got = message.key(), value if found is anomaly else encode_anomaly(found)
+        if place >= len(records):
+            verdict.differ(f"partition {partition}: {got!r}, of which no reading tells")
+        elif got != records[place]:
+            verdict.differ(f"partition {partition}: {got!r} instead of {records[place]!r}")
+        verdict.compared[anomaly.rule, anomaly.grade] += 1
+        verdict.events[anomaly.event] += 1
         if anomaly.event == "raised" and anomaly.rule != "storm":
             self.recent.append(anomaly.id)
 

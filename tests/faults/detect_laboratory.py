@@ -26,8 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 import kafka  # noqa: E402 - found through the line above, as all that follow
 from detect_faults import FAULTS  # noqa: E402
 from detect_fleet import ODD, SPEAK  # noqa: E402
-from detect_judge import Judge  # noqa: E402
-from detect_member import Names  # noqa: E402
+from detect_judge import Expected, Judge  # noqa: E402
 from detect_plant import ALONE, NAMES, PARTITIONS, Plant  # noqa: E402
 from detect_terms import Asked  # noqa: E402
 from laboratory import draw  # noqa: E402
@@ -87,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _play(folder: Path, rounds: int, seed: int, names: Sequence[str], played: list[Round]) -> bool:
     _say(f"starting three Kafka brokers and three processes in {folder}")
     with Plant(folder, str(seed)) as plant:
-        judge = _judge(plant, NAMES)
+        config = load_detect(plant.members[0].config)
+        expected = Expected(plant.cluster.near, PARTITIONS, NAMES, lambda: Bank(config))
+        judge = Judge(plant.cluster.near, PARTITIONS, NAMES, expected)
         asked: dict[Asked, None] = {}
         deck = draw(names, random.Random(seed))
         for number in range(1, rounds + 1):
@@ -101,7 +102,8 @@ def _play(folder: Path, rounds: int, seed: int, names: Sequence[str], played: li
         moves = _moves(plant)
         _end(plant, judge, asked, played[-1])
         judge.close()
-        alone = _alone(plant, played[-1])
+        alone = _alone(plant, expected, played[-1])
+        expected.close()
     _table(played)
     _compared("with faults", judge)
     _compared("undisturbed", alone)
@@ -113,16 +115,11 @@ def _play(folder: Path, rounds: int, seed: int, names: Sequence[str], played: li
         f"silences, each said once: {len(judge.terms.silences)}; commands: {len(asked)}, answered once: {answered}"
     )
     _say(
-        f"faults-detect: {rounds} rounds, {verdict.readings} readings, {verdict.anomalies} records compared, "
+        f"faults-detect: {rounds} rounds, {expected.readings} readings, {verdict.anomalies} records compared, "
         f"{len(verdict.differences)} differences, {verdict.missing} missing; "
         f"undisturbed: {other.anomalies} compared, {len(other.differences)} differences; {failed} rounds failed"
     )
     return not failed
-
-
-def _judge(plant: Plant, names: Names) -> Judge:
-    config = load_detect(plant.members[0].config)
-    return Judge(plant.cluster.near, PARTITIONS, names, lambda: Bank(config))
 
 
 def _round(plant: Plant, judge: Judge, this: Round, asked: dict[Asked, None], chance: random.Random) -> None:
@@ -171,15 +168,15 @@ def _all_said(judge: Judge, asked: Iterable[Asked]) -> bool:
 def _silent(judge: Judge) -> list[str]:
     """What had to be said, or to come about, and did not."""
     silent = [f"{rule} had no {grade}" for rule, grade in sorted(SPEAK - set(judge.verdict.compared))]
-    silent += [f"no reading was {one}" for one in sorted(ODD) if not judge.counts()[one]]
-    if missing := judge.silences - judge.terms.silences:
-        silent.append(f"{len(missing)} of {len(judge.silences)} silences were not said")
-    if not judge.silences:
+    silent += [f"no reading was {one}" for one in sorted(ODD) if not judge.expected.counts()[one]]
+    if missing := judge.expected.silences - judge.terms.silences:
+        silent.append(f"{len(missing)} of {len(judge.expected.silences)} silences were not said")
+    if not judge.expected.silences:
         silent.append("nothing was silent")
     return silent
 
 
-def _alone(plant: Plant, last: Round) -> Judge:
+def _alone(plant: Plant, expected: Expected, last: Round) -> Judge:
     """One process of another group over the same readings, undisturbed."""
     member = plant.member("alone", plant.cluster.near, ALONE)
     member.start()
@@ -188,7 +185,7 @@ def _alone(plant: Plant, last: Round) -> Judge:
         member.stop()
     finally:
         member.kill()
-    judge = _judge(plant, ALONE)
+    judge = Judge(plant.cluster.near, PARTITIONS, ALONE, expected)
     verdict = judge.take()
     judge.close()
     last.complaints += verdict.differences + _silent(judge)
@@ -209,7 +206,7 @@ def _compared(what: str, judge: Judge) -> None:
         f"{rule} ({grade}) {count}" for (rule, grade), count in sorted(judge.verdict.compared.items())
     )
     events = ", ".join(f"{event} {count}" for event, count in sorted(judge.verdict.events.items()))
-    counts = ", ".join(f"{name} {count}" for name, count in judge.counts().items())
+    counts = ", ".join(f"{name} {count}" for name, count in judge.expected.counts().items())
     _say(f"{what}: compared {rules}; {events}; readings {counts}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from counting import LAYOUT, CountingBank
-from detect_judge import Judge, Reader
+from detect_judge import Expected, Judge, Reader
 from detect_member import COUNTING, Member, Names
 from kafka import KafkaServer
 from waiting import wait_until
@@ -71,15 +71,16 @@ class Group:
         reader.close()
         return rows
 
-    def judged(self) -> Judge:
+    def judged(self) -> None:
         """Wait until all that was sent is spoken of as it should be."""
-        judge = Judge(self.server.bootstrap, PARTITIONS, self.names, CountingBank)
+        expected = Expected(self.server.bootstrap, PARTITIONS, self.names, CountingBank)
+        judge = Judge(self.server.bootstrap, PARTITIONS, self.names, expected)
         try:
             wait_until(lambda: not judge.take().missing, "the anomalies", 60)
             assert not judge.verdict.differences
         finally:
             judge.close()
-        return judge
+            expected.close()
 
     def said(self, event: str = "raised") -> list[str]:
         """Ids of the anomalies of which this was said, in no order."""
