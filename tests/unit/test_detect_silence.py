@@ -157,6 +157,16 @@ def test_many_sensors_at_once_are_a_storm() -> None:
     assert {one.storm for one in raised[9:]} == {storm[0].id}
 
 
+def test_all_records_of_a_storm_have_the_key_of_what_began_it() -> None:
+    """So that they are in one partition, in order."""
+    readings = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(25)]
+    bank = Bank(HOT)
+    said = [*bank.judge(keyed(readings)), *bank.advance("gw-1", at(500))]
+
+    storm = [(one.anomaly.event, one.key) for one in said if one.anomaly.rule == "storm"]
+    assert storm == [(event, b"gw-1/d9") for event in ("raised", "updated", "cleared")]
+
+
 def test_few_or_slow_anomalies_are_no_storm() -> None:
     few = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(9)]
     slow = [reading(99.0, 10.0 * place, seq=place + 1, device=f"d{place}") for place in range(40)]
