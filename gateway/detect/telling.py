@@ -73,7 +73,7 @@ class Teller:
         row, place = self._ids.get(command.id, (-1, ""))
         sensor = self._rows.sensors[row] if row >= 0 else None
         slot = sensor.slots.get(place) if sensor is not None else None
-        if slot is None or slot.id != command.id or command.verb in slot.said:
+        if sensor is None or slot is None or slot.id != command.id or command.verb in slot.said:
             return []
         rule = self._rows.by_slot[place]
         # The last word counts: after `fault` one may still `accept`, and the other way round.
@@ -91,7 +91,11 @@ class Teller:
                 text = f"accepted as normal by {by}: {rule.accept(row)}"
                 event: Literal["cleared", "accepted"] = "cleared" if slot.open else "accepted"
                 finding = Finding(-1, row, event, slot.grade, text, at=command.time)
-        return [one for _, one in self.tell((), [(rule, finding)])]
+        if finding.event == "cleared":
+            self._clear(slot)
+        self._writer.changed_row(row)
+        # By the clock of whoever said it: no storm is over for that.
+        return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
 
     def forget(self, row: int, why: str, offset: int) -> list[Said]:
         """What to say of a sensor that is no longer watched."""

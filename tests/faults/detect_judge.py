@@ -22,8 +22,11 @@ from gateway.detect.share import MakeBank
 from gateway.wire import Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
 
 STALL: Final = 60.0
-MOST: Final = 20
-"""Differences that are kept."""
+NEAR: Final = 100
+"""So many records ahead a record is looked for that is not the next one: those before it are missing."""
+
+SHOWN: Final = 600
+"""Characters of a difference."""
 
 Pair = tuple[bytes | None, bytes]
 
@@ -89,8 +92,7 @@ class Verdict:
     missing: int = 0
 
     def differ(self, what: str) -> None:
-        if len(self.differences) < MOST:
-            self.differences.append(what)
+        self.differences.append(what[:SHOWN])
 
     @property
     def anomalies(self) -> int:
@@ -141,12 +143,14 @@ class Judge:
             return
         partition = message.partition() or 0
         records, place = self.expected.records[partition], self._places[partition]
-        self._places[partition] += 1
         got = message.key(), value if found is anomaly else encode_anomaly(found)
-        if place >= len(records):
-            verdict.differ(f"partition {partition}: {got!r}, of which no reading tells")
-        elif got != records[place]:
-            verdict.differ(f"partition {partition}: {got!r} instead of {records[place]!r}")
+        due = records[place : place + NEAR]
+        if got in due:
+            if skipped := due.index(got):
+                verdict.differ(f"partition {partition}: {skipped} missing: {due[0]!r}")
+            self._places[partition] += skipped + 1
+        else:
+            verdict.differ(f"partition {partition}: {got!r} is not what follows from the readings")
         verdict.compared[anomaly.rule, anomaly.grade] += 1
         verdict.events[anomaly.event] += 1
         if anomaly.event == "raised" and anomaly.rule != "storm":

@@ -15,7 +15,7 @@ from gateway.detect import share as share_module
 from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, Limits, Rules, Spike, load_detect
 from gateway.kafka.consumer import Polled
-from gateway.wire import Arrival, Reading, WireError, decode_reading
+from gateway.wire import Arrival, Command, Reading, WireError, decode_reading
 
 SECOND = 1_000_000_000
 NOON = 1_767_355_200 * SECOND
@@ -95,6 +95,9 @@ def test_crashes_change_nothing_of_what_any_rule_says(
             cluster.commit(share)
         if share.live and chance.random() < 0.7:
             cluster.snapshot(share, chance.randint(1, 4))
+        if share.live and cluster.said:
+            some_of_it = chance.choice(cluster.said[-30:])
+            share.command([Command(1, some_of_it.id, "ack", "somebody far in the future", 2**62)])
         if chance.random() < 0.25:
             share = cluster.share()
     cluster.commit(share)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, Limits, Rules, Silence
 from gateway.detect.gateways import Gateways
-from gateway.wire import Anomaly, Reading
+from gateway.wire import Anomaly, Command, Reading
 
 ALONE = only(silence=True)
 
@@ -165,6 +165,18 @@ def test_all_records_of_a_storm_have_the_key_of_what_began_it() -> None:
 
     storm = [(one.anomaly.event, one.key) for one in said if one.anomaly.rule == "storm"]
     assert storm == [(event, b"gw-1/d9") for event in ("raised", "updated", "cleared")]
+
+
+def test_the_clock_of_who_acknowledges_ends_no_storm() -> None:
+    readings = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(12)]
+    bank = Bank(HOT)
+    said = bank.judge(keyed(readings[:11]))
+
+    [answer] = bank.command(Command(1, said[0].anomaly.id, "ack", "anna", 2 * NOON))
+
+    [last] = bank.judge(keyed(readings[11:], offset=11))
+    assert answer.anomaly.event == "acknowledged"
+    assert last.anomaly.storm == said[-1].anomaly.storm
 
 
 def test_few_or_slow_anomalies_are_no_storm() -> None:
