@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.detect.events import Origin, anomaly_id
+from gateway.detect.events import Origin, Sensor, anomaly_id
 from gateway.detect.text import duration
 from gateway.wire import VERSION, Anomaly
 
@@ -22,6 +22,7 @@ class Storm(msgspec.Struct):
         raised: time and sensor of each, while there is no storm.
         id: of the storm; empty: there is none.
         since, spool, seq: of the first anomaly that made it one.
+        key: of that too; all records of a storm have it, so that they stay in order.
         last: time of the newest anomaly.
         sensors, count: how many raised how many anomalies; said: sensors when last said.
     """
@@ -35,6 +36,11 @@ class Storm(msgspec.Struct):
     sensors: set[str] = set()
     count: int = 0
     said: int = 0
+    key: bytes | None = None
+
+
+Word = tuple[bytes | None, Anomaly]
+"""A record: its key and its value."""
 
 
 class Storms:
@@ -43,13 +49,14 @@ class Storms:
     def __init__(self) -> None:
         self._storms: dict[str, Storm] = {}
 
-    def raised(self, gateway: str, sensor: str, at: int, first: Origin) -> tuple[str, Anomaly | None]:
+    def raised(self, sensor: Sensor, at: int, first: Origin) -> tuple[str, Word | None]:
         """An anomaly was raised: the id of the storm it is in, if any, and what is to be said of that before."""
+        gateway, name = sensor.gateway, f"{sensor.device}\0{sensor.sensor}"
         storm = self._storms.setdefault(gateway, Storm())
         if not storm.id:
             storm.raised = [one for one in storm.raised if at - one[0] <= WITHIN]
-            storm.raised.append((at, sensor))
-            sensors = {name for _, name in storm.raised}
+            storm.raised.append((at, name))
+            sensors = {each for _, each in storm.raised}
             if len(sensors) < SENSORS:
                 return "", None
             storm.id = anomaly_id(RULE, gateway, "", "", first)
@@ -58,18 +65,18 @@ class Storms:
                 first.spool,
                 first.seq,
             )
-            storm.sensors, storm.count = sensors, len(storm.raised)
+            storm.sensors, storm.count, storm.key = sensors, len(storm.raised), sensor.key
             storm.said, storm.last, storm.raised = len(sensors), at, []
             return storm.id, self._record(gateway, storm, "raised", at, "; more of them are in this storm")
         storm.last = max(at, storm.last)
-        storm.sensors.add(sensor)
+        storm.sensors.add(name)
         storm.count += 1
         if len(storm.sensors) >= 2 * storm.said:
             before, storm.said = storm.said, len(storm.sensors)
             return storm.id, self._record(gateway, storm, "updated", at, f"; {before} when last said")
         return storm.id, None
 
-    def passed(self, gateway: str, at: int) -> Anomaly | None:
+    def passed(self, gateway: str, at: int) -> Word | None:
         """It is `at` for this gateway: what is to be said if its storm is over."""
         storm = self._storms.get(gateway)
         if storm is None:
@@ -96,10 +103,10 @@ class Storms:
         """None of its sensors is remembered."""
         self._storms.pop(gateway, None)
 
-    def _record(self, gateway: str, storm: Storm, event: str, at: int, more: str) -> Anomaly:
+    def _record(self, gateway: str, storm: Storm, event: str, at: int, more: str) -> Word:
         lasted = duration(storm.last - storm.since)
         sentence = f"{len(storm.sensors)} sensors of gateway {gateway} raised {storm.count} anomalies within {lasted}{more}"
-        return msgspec.convert(
+        anomaly = msgspec.convert(
             {
                 "v": VERSION,
                 "id": storm.id,
@@ -122,3 +129,4 @@ class Storms:
             },
             Anomaly,
         )
+        return storm.key, anomaly

@@ -49,12 +49,9 @@ class Teller:
             last = self._rows.last(finding.row)
             anomaly = record(sensor, rule.name, slot, finding, arrival, last)
             if finding.event == "raised" and self._counts_for_storms(sensor.gateway, offset):
-                name = f"{sensor.device}\0{sensor.sensor}"
-                storm, word = self.storms.raised(
-                    sensor.gateway, name, at, Origin(slot.spool, slot.seq, slot.since)
-                )
+                storm, word = self.storms.raised(sensor, at, Origin(slot.spool, slot.seq, slot.since))
                 if word is not None:
-                    told.append((finding.place, Said(offset, sensor.gateway.encode(), word)))
+                    told.append((finding.place, Said(offset, *word)))
                 if storm:
                     anomaly = msgspec.structs.replace(anomaly, storm=storm)
             if arrival is None:
@@ -67,14 +64,14 @@ class Teller:
         if not self._counts_for_storms(gateway, offset):
             return []
         over = self.storms.passed(gateway, at)
-        return [] if over is None else [Said(offset, gateway.encode(), over)]
+        return [] if over is None else [Said(offset, *over)]
 
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
         row, place = self._ids.get(command.id, (-1, ""))
         sensor = self._rows.sensors[row] if row >= 0 else None
         slot = sensor.slots.get(place) if sensor is not None else None
-        if slot is None or slot.id != command.id or command.verb in slot.said:
+        if sensor is None or slot is None or slot.id != command.id or command.verb in slot.said:
             return []
         rule = self._rows.by_slot[place]
         # The last word counts: after `fault` one may still `accept`, and the other way round.
@@ -92,7 +89,11 @@ class Teller:
                 text = f"accepted as normal by {by}: {rule.accept(row)}"
                 event: Literal["cleared", "accepted"] = "cleared" if slot.open else "accepted"
                 finding = Finding(-1, row, event, slot.grade, text, at=command.time)
-        return [one for _, one in self.tell((), [(rule, finding)])]
+        if finding.event == "cleared":
+            self._clear(slot)
+        self._writer.changed_row(row)
+        # By the clock of whoever said it: no storm is over for that.
+        return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
 
     def forget(self, row: int, why: str, offset: int) -> list[Said]:
         """What to say of a sensor that is no longer watched."""
@@ -145,10 +146,12 @@ class Teller:
         if first is None:
             assert arrival is not None, finding  # noqa: S101 - one of both is there
             first = Origin(arrival.reading.spool, arrival.reading.seq, arrival.reading.time)
-        id_ = anomaly_id(rule.name, sensor.gateway, sensor.device, sensor.sensor, first)
-        before = sensor.slots.get(rule.slot)
+        before, named = sensor.slots.get(rule.slot), rule.name
         if before is not None:
             self._ids.pop(before.id, None)
+            if (before.spool, before.seq) == (first.spool, first.seq):  # it was accepted, and went on
+                named = before.id
+        id_ = anomaly_id(named, sensor.gateway, sensor.device, sensor.sensor, first)
         slot = sensor.slots[rule.slot] = Slot(id_, finding.grade, first.spool, first.seq, first.time)
         self._ids[id_] = finding.row, rule.slot
         self.open += 1

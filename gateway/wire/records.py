@@ -99,7 +99,8 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         v: version of this contract; always there.
-        id: names the anomaly: a hash of rule, gateway, device, sensor and the first reading that showed it.
+        id: names the anomaly: a hash of rule, gateway, device, sensor and the first reading that showed it; of one that
+            went on after it was accepted, and is raised again, a hash of its id in place of the rule.
         event: what happened to it.
         rule: the detector, such as `limits`.
         grade: `alarm` wakes somebody up, `advisory` is read in the morning.

@@ -11,21 +11,69 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from counting import CountingBank
+from detect_fleet import TOLD
 from detect_member import Names
+from detect_terms import Terms, compared
 from waiting import wait_until
 
-from gateway.wire import Arrival, decode_anomaly, decode_reading, encode_anomaly
-
-ON_READINGS: Final = "count"
-"""The rule that runs on readings, whose records must be equal; of the others each is said once."""
+from gateway.detect.share import MakeBank
+from gateway.wire import Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
 
 STALL: Final = 60.0
-MOST: Final = 20
-"""Differences that are kept."""
+NEAR: Final = 100
+"""So many records ahead a record is looked for that is not the next one: those before it are missing."""
+
+SHOWN: Final = 600
+"""Characters of a difference."""
 
 Pair = tuple[bytes | None, bytes]
+
+
+class Expected:
+    """What has to be written: what one bank of each partition says to its readings, undisturbed.
+
+    Attributes:
+        readings: how many there were.
+        records: that must be equal, by partition.
+        silences: ids of those that show in the readings.
+    """
+
+    def __init__(self, bootstrap: str, partitions: int, names: Names, make_bank: MakeBank) -> None:
+        self._reader = Reader(bootstrap, names.readings, partitions)
+        self._banks = [make_bank() for _ in range(partitions)]
+        self.readings = 0
+        self.records: list[list[Pair]] = [[] for _ in range(partitions)]
+        self.silences: set[str] = set()
+
+    def take(self) -> None:
+        """Read the readings up to the end as it is."""
+        arrivals: list[list[Arrival]] = [[] for _ in self._banks]
+        for message in self._reader.drain():
+            with suppress(WireError):
+                reading = decode_reading(message.value() or b"")
+                arrivals[message.partition() or 0].append(
+                    Arrival(message.offset() or 0, message.key(), reading)
+                )
+                self.readings += 1
+        for bank, records, those in zip(self._banks, self.records, arrivals, strict=True):
+            for said in bank.judge(those):
+                anomaly = said.anomaly
+                if (due := compared(anomaly)) is not None:
+                    records.append((said.key, encode_anomaly(due)))
+                elif anomaly.rule == "silence" and not anomaly.device.startswith(TOLD):
+                    self.silences.add(anomaly.id)
+
+    def counts(self) -> Counter[str]:
+        """What became of the readings."""
+        found: Counter[str] = Counter()
+        for bank in self._banks:
+            found.update(msgspec.structs.asdict(bank.counts))
+        return found
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 @dataclass
@@ -33,81 +81,80 @@ class Verdict:
     """So far.
 
     Attributes:
-        readings, anomalies: how many were compared.
+        compared: records that were compared, by rule and grade; events: the same by what happened.
         differences: what is not as it had to be, in words.
-        missing: anomalies that are not there (yet).
+        missing: records that are not there (yet).
     """
 
-    readings: int = 0
-    anomalies: int = 0
+    compared: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
     missing: int = 0
 
     def differ(self, what: str) -> None:
-        if len(self.differences) < MOST:
-            self.differences.append(what)
+        self.differences.append(what[:SHOWN])
+
+    @property
+    def anomalies(self) -> int:
+        return self.compared.total()
 
 
 class Judge:
-    """Reads along; take() up to the ends as they are. The topics must have the same number of partitions."""
+    """Reads along what is said; take() compares as far as it is. The topics must have the same number of partitions.
 
-    def __init__(self, bootstrap: str, partitions: int, names: Names) -> None:
-        self._readings = Reader(bootstrap, names.readings, partitions)
+    Attributes:
+        expected: what has to be said.
+        recent, told: ids of anomalies raised of late: of sensors of which everything is compared, and of others.
+        terms: of what is not compared.
+    """
+
+    def __init__(self, bootstrap: str, partitions: int, names: Names, expected: Expected) -> None:
         self._anomalies = Reader(bootstrap, names.anomalies, partitions)
-        self._banks = [CountingBank() for _ in range(partitions)]
-        self._expected: list[deque[Pair]] = [deque() for _ in range(partitions)]
-        self._found: list[deque[Pair]] = [deque() for _ in range(partitions)]
-        self._once: Counter[str] = Counter()
-        self.recent: deque[str] = deque(maxlen=1000)
+        self._places = [0] * partitions
+        self.expected = expected
+        self.terms = Terms()
+        self.recent: deque[str] = deque(maxlen=300)
+        self.told: deque[str] = deque(maxlen=30)
         self.verdict = Verdict()
 
     def take(self) -> Verdict:
-        """Read both topics to their ends, and compare as far as both reach."""
-        verdict = self.verdict
-        for message in self._anomalies.drain():  # first: what was said of is in the readings
+        """Read both topics to their ends, and compare."""
+        found = list(self._anomalies.drain())  # first: what was said of is in the readings
+        self.expected.take()
+        for message in found:
             self._find(message)
-        for message in self._readings.drain():
-            self._expect(message)
-        for partition, (expected, found) in enumerate(zip(self._expected, self._found, strict=True)):
-            while expected and found:
-                if (due := expected.popleft()) != (got := found.popleft()):
-                    verdict.differ(f"partition {partition}: {got!r} instead of {due!r}")
-                verdict.anomalies += 1
-            if found:
-                verdict.differ(f"partition {partition}: {len(found)} of readings that nobody sent")
-        verdict.missing = sum(len(expected) for expected in self._expected)
-        return verdict
-
-    def said(self, name: str) -> bool:
-        """Whether an anomaly of this id, of no reading, was said."""
-        return name in self._once
-
-    def silences(self) -> int:
-        """How many were said."""
-        return sum(name.startswith("silent-") for name in self._once)
+        due = sum(map(len, self.expected.records))
+        self.verdict.missing = max(0, due - sum(self._places))
+        return self.verdict
 
     def close(self) -> None:
-        self._readings.close()
         self._anomalies.close()
 
-    def _expect(self, message: Message) -> None:
-        partition = message.partition() or 0
-        self.verdict.readings += 1
-        arrival = Arrival(message.offset() or 0, message.key(), decode_reading(message.value() or b""))
-        self._expected[partition] += [
-            (said.key, encode_anomaly(said.anomaly)) for said in self._banks[partition].judge([arrival])
-        ]
-
     def _find(self, message: Message) -> None:
-        value = message.value() or b""
+        value, verdict = message.value() or b"", self.verdict
         anomaly = decode_anomaly(value)
-        if anomaly.rule == ON_READINGS:
-            self._found[message.partition() or 0].append((message.key(), value))
-            self.recent.append(anomaly.id)
+        if anomaly.event == "raised":
+            self.terms.raised(anomaly)
+        if (found := compared(anomaly)) is None:
+            if problem := self.terms.take(anomaly):
+                verdict.differ(problem)
+            if anomaly.device.startswith(TOLD) and anomaly.event == "raised":
+                self.told.append(anomaly.id)
+            return
+        partition = message.partition() or 0
+        records, place = self.expected.records[partition], self._places[partition]
+        got = message.key(), value if found is anomaly else encode_anomaly(found)
+        due = records[place : place + NEAR]
+        if got in due:
+            if skipped := due.index(got):
+                verdict.differ(f"partition {partition}: {skipped} missing: {due[0]!r}")
+            self._places[partition] += skipped + 1
         else:
-            self._once[anomaly.id] += 1
-            if self._once[anomaly.id] > 1:
-                self.verdict.differ(f"{anomaly.id} was said {self._once[anomaly.id]} times")
+            verdict.differ(f"partition {partition}: {got!r} is not what follows from the readings")
+        verdict.compared[anomaly.rule, anomaly.grade] += 1
+        verdict.events[anomaly.event] += 1
+        if anomaly.event == "raised" and anomaly.rule != "storm":
+            self.recent.append(anomaly.id)
 
 
 class Reader:

@@ -1,13 +1,15 @@
-"""One process of a group that detects, with the counting bank."""
+"""One process of a group that detects."""
 
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import counting
+from daemon import COMMANDS
 
 SNAPSHOT_EVERY: Final = 3.0
 
@@ -24,7 +26,12 @@ commands_topic = "{names.commands}"
 {settings}
 [log]
 format = "json"
+{rules}
 """
+
+GATEWAY_DETECT: Final = (COMMANDS / "gateway-detect",)
+COUNTING: Final = (sys.executable, counting.__file__)
+"""The real one, and that with the counting bank."""
 
 
 class Names(NamedTuple):
@@ -43,22 +50,33 @@ class Names(NamedTuple):
 
 
 class Member:
-    """One process of the group."""
+    """One process of the group. Attributes: log, config: files; kills: how often it was killed while it ran."""
 
-    def __init__(self, folder: Path, bootstrap: str, names: Names, settings: str = "") -> None:
-        """`settings` are further lines of `[kafka]`."""
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap: str,
+        names: Names,
+        program: Sequence[str | Path],
+        settings: str = "",
+        rules: str = "",
+    ) -> None:
+        """`settings` are further lines of `[kafka]`, `rules` tables at the end."""
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
-        self._config = folder / "detect.toml"
-        self._config.write_text(
+        self._program = program
+        self.config = folder / "detect.toml"
+        self.config.write_text(
             CONFIG.format(
                 names=names,
                 folder=folder,
                 bootstrap=bootstrap,
                 snapshot_every=SNAPSHOT_EVERY,
                 settings=settings,
+                rules=rules,
             )
         )
+        self.kills = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,7 +98,7 @@ class Member:
         if not self.running:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, counting.__file__, "--config", self._config],
+                    [*self._program, "--config", self.config],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -88,6 +106,7 @@ class Member:
 
     def kill(self) -> None:
         if self._process is not None:
+            self.kills += self.running
             self._process.kill()
             self._process.wait()
 

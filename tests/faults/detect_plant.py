@@ -1,37 +1,34 @@
 """The plant of detection's laboratory: readings that never stop, three processes that judge them, three Kafka brokers.
 
-feeder -> readings -> proxies -> three processes of one group (gateway-detect with the counting bank) -> anomalies
+feeder -> readings -> proxies -> three processes of one group (gateway-detect) -> anomalies
                       people who acknowledge anomalies -> anomaly-commands
 """
 
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from operator import ge
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from detect_member import Member, Names
+from detect_fleet import SETTINGS, WARM_UP, Fleet, Sent
+from detect_member import GATEWAY_DETECT, Member, Names
+from detect_terms import Asked
 from kafka_cluster import KafkaCluster
 from waiting import wait_until
 
-import devices.reading
-from gateway.wire import VERSION, Command, encode_command, encode_reading
+from gateway.wire import VERSION, Command, encode_command
 
 NAMES: Final = Names()
 ALONE: Final = Names(group="alone", anomalies="alone", state="alone-state")
 PARTITIONS: Final = 6
-DEVICES: Final = 120
-SECOND: Final = 1_000_000_000
-NOON: Final = 1_767_355_200 * SECOND
 MEMBERS: Final = 3
-RATE: Final = 1_500
+RATE: Final = 2_000
 """Readings a second."""
 
-PIECE: Final = 30
 RECOVERY: Final = 60.0
 """Seconds within which all that was there at a fault must be dealt with."""
 
@@ -39,10 +36,10 @@ RECOVERY: Final = 60.0
 class Feeder:
     """Readings in order per device, as fast as RATE, from a thread. Use as a context manager.
 
-    A device in ten pauses now and then for longer than the bank takes for silence, by the clock in its readings.
+    Before that, as fast as it goes, those of the first days: from then on all rules may speak.
     """
 
-    def __init__(self, bootstrap: str, chance: random.Random) -> None:
+    def __init__(self, bootstrap: str, seed: str) -> None:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -52,10 +49,9 @@ class Feeder:
                 "log_level": 0,
             }
         )
-        self._chance = chance
+        self._fleet = Fleet(seed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._feed, name="feeder")
-        self.sent = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -64,46 +60,58 @@ class Feeder:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def warm_up(self) -> None:
+        """Send those of the first days; on return Kafka has them."""
+        while self._fleet.steps < WARM_UP:
+            for piece in self._fleet.step():
+                self._send(piece)
+        self._flush()
+
     def stop(self) -> None:
         """Send no more; on return Kafka has all."""
         self._stop.set()
-        self._thread.join()
-        while self._producer.flush(10):
-            pass
+        if self._thread.is_alive():
+            self._thread.join()
+        self._flush()
 
-    def acknowledge(self, ids: Sequence[str]) -> None:
-        """Say that these anomalies were seen."""
-        for one in ids:
-            command = Command(VERSION, one, "ack", "laboratory", time.time_ns())
-            self._producer.produce("anomaly-commands", encode_command(command), one)
+    def say(self, asked: Iterable[Asked]) -> None:
+        """What people say of anomalies."""
+        for one, verb in asked:
+            command = msgspec.convert(
+                {"v": VERSION, "id": one, "verb": verb, "by": "laboratory", "time": time.time_ns()}, Command
+            )
+            self._producer.produce(NAMES.commands, encode_command(command), one)
 
     def _feed(self) -> None:
-        silent: dict[int, int] = {}
-        while not self._stop.wait(PIECE / RATE):
-            for _ in range(PIECE):
-                self.sent += 1
-                device = self._chance.randrange(DEVICES)
-                at = NOON + self.sent * SECOND // 20  # a device reports each 6 s of its own time
-                if device % 10 == 0:
-                    if silent.get(device, 0) > at:
-                        continue
-                    if self._chance.random() < 0.05:
-                        silent[device] = at + 60 * SECOND
-                value = self._chance.gauss(20, 1)
-                reading = devices.reading.Reading(f"device-{device}", "level", value, at, "line", at)
-                record = encode_reading(reading, "gw-1", "spool-1", self.sent)
-                self._producer.produce("readings", record, f"gw-1/device-{device}")
-            self._producer.poll(0)
+        while True:
+            for piece in self._fleet.step():
+                if self._stop.wait(len(piece) / RATE):
+                    return
+                self._send(piece)
+
+    def _send(self, piece: Iterable[Sent]) -> None:
+        for key, value in piece:
+            while True:
+                try:
+                    self._producer.produce(NAMES.readings, value, key)
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        self._producer.poll(0)
+
+    def _flush(self) -> None:
+        while self._producer.flush(10):
+            pass
 
 
 class Plant:
     """All of it. Use as a context manager."""
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
+    def __init__(self, folder: Path, seed: str) -> None:
         self.folder = folder
         self.cluster = KafkaCluster(folder / "kafka")
-        self.feeder = Feeder(self.cluster.near, chance)
-        self.members = [Member(folder / f"member-{n}", self.cluster.far, NAMES) for n in range(MEMBERS)]
+        self.feeder = Feeder(self.cluster.near, seed)
+        self.members = [self.member(f"member-{n}", self.cluster.far, NAMES) for n in range(MEMBERS)]
         self.note = ""
         self._stack = ExitStack()
 
@@ -116,6 +124,7 @@ class Plant:
                     [state], PARTITIONS, cleanup__policy="compact", segment__ms="10000"
                 )
             self.cluster.create_topics(["anomaly-commands"], 1)
+            self.feeder.warm_up()
             for member in self.members:
                 stack.callback(member.kill)
                 member.start()
@@ -127,10 +136,14 @@ class Plant:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def member(self, name: str, bootstrap: str, names: Names) -> Member:
+        """One more process; not started yet."""
+        return Member(self.folder / name, bootstrap, names, GATEWAY_DETECT, rules=SETTINGS)
+
     def caught_up(self, what: str, within: float = RECOVERY, group: str = NAMES.group) -> float:
         """Wait until the group has dealt with all that is in Kafka now; how many seconds that took."""
         began = time.monotonic()
-        places = [TopicPartition("readings", number) for number in range(PARTITIONS)]
+        places = [TopicPartition(NAMES.readings, number) for number in range(PARTITIONS)]
         consumer = Consumer(
             {
                 "bootstrap.servers": self.cluster.near,

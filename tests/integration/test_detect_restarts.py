@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from counting import LAYOUT
-from detect_judge import Judge, Reader
-from detect_member import Member, Names
+from counting import LAYOUT, CountingBank
+from detect_judge import Expected, Judge, Reader
+from detect_member import COUNTING, Member, Names
 from kafka import KafkaServer
 from waiting import wait_until
 
@@ -29,7 +29,9 @@ class Group:
     def __init__(self, server: KafkaServer, names: Names, folder: Path, settings: str = "") -> None:
         self.server = server
         self.names = names
-        self.members = [Member(folder / f"{n}", server.bootstrap, names, settings) for n in range(2)]
+        self.members = [
+            Member(folder / f"{n}", server.bootstrap, names, COUNTING, settings) for n in range(2)
+        ]
         self._producer = Producer(
             {"bootstrap.servers": server.bootstrap, "partitioner": "murmur2_random", "linger.ms": 5}
         )
@@ -69,20 +71,21 @@ class Group:
         reader.close()
         return rows
 
-    def judged(self) -> Judge:
+    def judged(self) -> None:
         """Wait until all that was sent is spoken of as it should be."""
-        judge = Judge(self.server.bootstrap, PARTITIONS, self.names)
+        expected = Expected(self.server.bootstrap, PARTITIONS, self.names, CountingBank)
+        judge = Judge(self.server.bootstrap, PARTITIONS, self.names, expected)
         try:
             wait_until(lambda: not judge.take().missing, "the anomalies", 60)
             assert not judge.verdict.differences
         finally:
             judge.close()
-        return judge
+            expected.close()
 
-    def said(self, rule: str) -> list[str]:
-        """Ids of the anomalies of this rule, in no order."""
+    def said(self, event: str = "raised") -> list[str]:
+        """Ids of the anomalies of which this was said, in no order."""
         found = [decode_anomaly(one.value() or b"") for one in self.server.read_all(self.names.anomalies)]
-        return [one.id for one in found if one.rule == rule]
+        return [one.id for one in found if one.rule == "count" and one.event == event]
 
 
 @pytest.fixture
@@ -170,9 +173,9 @@ def test_readings_that_retention_removed_before_they_were_judged_are_said_and_pa
         done.result(10)
     second.start()
     wait_until(lambda: len(second.events("partition restored")) == PARTITIONS, "the state", 30)
-    before = len(group.said("count"))
+    before = len(group.said())
     group.send(DEVICES * 7)
-    wait_until(lambda: len(group.said("count")) == before + DEVICES, "one of each device", 30)
+    wait_until(lambda: len(group.said()) == before + DEVICES, "one of each device", 30)
     second.stop()
 
     complaints = [one for one in second.events("readings are gone that were to be read") if one["remedy"]]
@@ -239,20 +242,20 @@ def test_a_command_reaches_a_partition_that_is_being_restored_and_is_obeyed_once
     group.send(500)
     group.judged()
     first.kill()
-    ids = sorted(group.said("count"))
+    ids = sorted(group.said())
     for one in (ids[0], "unknown", ids[-1]):
         group.command(one)
     group._producer.produce(group.names.commands, b"{}", "x")
     second.start()
     group.command(ids[1])
-    wait_until(lambda: len(group.said("ack")) == 3, "all of them", 40)
+    wait_until(lambda: len(group.said("acknowledged")) == 3, "all of them", 40)
     second.stop()
     first.start()  # hears them all again
     group.send(500)
     group.judged()
     first.stop()
 
-    assert sorted(group.said("ack")) == sorted(f"ack-{one}" for one in (ids[0], ids[1], ids[-1]))
+    assert sorted(group.said("acknowledged")) == sorted([ids[0], ids[1], ids[-1]])
     assert second.events("record is no command")
 
 
@@ -272,8 +275,8 @@ def test_at_least_once_says_everything_after_kills(kafka: KafkaServer, topic: st
             for n in range(DEVICES)
             for count in range(7, 15_000 // DEVICES + 1, 7)
         }
-        wait_until(lambda: due <= set(group.said("count")), "all anomalies", 60)
+        wait_until(lambda: due <= set(group.said()), "all anomalies", 60)
         member.stop()
     finally:
         member.kill()
-    assert set(group.said("count")) == due
+    assert set(group.said()) == due

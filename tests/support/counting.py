@@ -122,7 +122,7 @@ class CountingBank:
             if row.gateway == gateway and not row.silent and until - row.heard > SILENT:
                 row.silent = True
                 self._changed[name] = None
-                said.append(Said(-1, None, self._anomaly(row, "silent", row.count, 0.0, 0)))
+                said.append(Said(-1, None, self._anomaly(row, "silence", row.count, 0.0, 0)))
         return said
 
     def command(self, command: Command) -> Sequence[Said]:
@@ -160,7 +160,7 @@ class CountingBank:
 
     def _acknowledged(self, row: Row, command: Command) -> Anomaly:
         return msgspec.structs.replace(
-            self._anomaly(row, command.verb, row.count, 0.0, 0), id=f"{command.verb}-{command.id}"
+            self._anomaly(row, "count", row.count, 0.0, 0), id=command.id, event="acknowledged"
         )
 
     def _anomaly(self, row: Row, rule: str, count: int, value: Value, seq: int) -> Anomaly:

@@ -135,6 +135,21 @@ def test_a_run_that_was_accepted_may_come_again() -> None:
     assert plant.sees(21.0, *[22.0] * 100, 21.0) == []
 
 
+def test_what_goes_on_after_it_was_accepted_is_another_anomaly() -> None:
+    """So that each id is raised once and cleared once."""
+    plant = Watched(STUCK, [*BEFORE, *[22.0] * 30])
+    raised = [one for one in plant.said if one.event == "raised"]
+    for _ in range(2):
+        plant.says("accept", raised[-1])
+        while plant.bank.open == 0:
+            raised += plant.sees(*[22.0] * 30)
+
+    assert len({one.id for one in raised}) == len(raised) == 3
+    assert len({(one.first_seq, one.since) for one in raised}) == 1
+    assert [one.event for one in plant.says("ack", raised[-1])] == ["acknowledged"]
+    assert plant.says("ack", raised[0]) == []
+
+
 def test_a_limit_is_not_moved_by_accepting() -> None:
     plant = Watched(HOT, [99.0])
 

@@ -1,16 +1,21 @@
 """The same with the bank that people use: a crash at any point changes nothing that is said of readings."""
 
 import random
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from detect_fleet import SETTINGS, SPEAK, WARM_UP, Fleet
+from detect_terms import Terms, compared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_partition import STEPS, Cluster, Step
 
 from gateway.detect import share as share_module
 from gateway.detect.bank import Bank
-from gateway.detect.config import DetectConfig, Limits, Rules, Spike
-from gateway.wire import Arrival, Reading
+from gateway.detect.config import DetectConfig, Limits, Rules, Spike, load_detect
+from gateway.kafka.consumer import Polled
+from gateway.wire import Arrival, Command, Reading, WireError, decode_reading
 
 SECOND = 1_000_000_000
 NOON = 1_767_355_200 * SECOND
@@ -57,3 +62,50 @@ def test_there_is_something_to_say() -> None:
     cluster = Cluster(readings(1), bank)
     cluster.play([])
     assert {"limits", "spike"} <= {one.rule for one in cluster.said}
+
+
+@pytest.fixture(scope="module")
+def fleet() -> list[Arrival]:
+    """What the laboratory sends to one partition: of two gateways, one of which falls silent."""
+    made: list[Arrival] = []
+    all_of_it = Fleet("1")
+    while all_of_it.steps < WARM_UP + 200:
+        for piece in all_of_it.step():
+            for key, value in piece:
+                if key.endswith(("gw-1-0", "loose-0")):
+                    with suppress(WireError):
+                        made.append(Arrival(len(made), key.encode(), decode_reading(value)))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_crashes_change_nothing_of_what_any_rule_says(
+    fleet: list[Arrival], tmp_path: Path, seed: int
+) -> None:
+    path = tmp_path / "detect.toml"
+    path.write_text(SETTINGS)
+    config = load_detect(path)
+    chance, cluster = random.Random(seed), Cluster(fleet, lambda: Bank(config))
+    share, quiet = cluster.share(), len(fleet) * 4 // 5  # until then there are but few rules that speak
+    while share.next < cluster.high:
+        most = 50 if share.next > quiet else 5000
+        some = fleet[share.next : share.next + chance.randint(1, most)]
+        share.judge(Polled(0, some, some[-1].offset + 1))
+        if chance.random() < 0.9:
+            cluster.commit(share)
+        if share.live and chance.random() < 0.7:
+            cluster.snapshot(share, chance.randint(1, 4))
+        if share.live and cluster.said:
+            some_of_it = chance.choice(cluster.said[-30:])
+            share.command([Command(1, some_of_it.id, "ack", "somebody far in the future", 2**62)])
+        if chance.random() < 0.25:
+            share = cluster.share()
+    cluster.commit(share)
+
+    undisturbed = [one.anomaly for one in Bank(config).judge(fleet)]
+    due, said = ([one for one in map(compared, each) if one] for each in (undisturbed, cluster.said))
+    assert said == due
+    assert {(one.rule, one.grade) for one in due} == SPEAK
+    terms = Terms()
+    assert not [problem for one in cluster.said if compared(one) is None and (problem := terms.take(one))]
+    assert {one.id for one in undisturbed if one.rule == "silence"} <= terms.silences

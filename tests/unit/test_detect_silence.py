@@ -5,7 +5,7 @@ from detecting import NOON, OFF, SECOND, keyed, only, reading, said_of, series
 
 from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, Limits, Rules, Silence
-from gateway.wire import Anomaly, Reading
+from gateway.wire import Anomaly, Command, Reading
 
 ALONE = only(silence=True)
 
@@ -152,6 +152,28 @@ def test_many_sensors_at_once_are_a_storm() -> None:
     raised = [one for one in said if one.rule == "limits" and one.event == "raised"]
     assert [bool(one.storm) for one in raised] == [False] * 9 + [True] * 16
     assert {one.storm for one in raised[9:]} == {storm[0].id}
+
+
+def test_all_records_of_a_storm_have_the_key_of_what_began_it() -> None:
+    """So that they are in one partition, in order."""
+    readings = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(25)]
+    bank = Bank(HOT)
+    said = [*bank.judge(keyed(readings)), *bank.advance("gw-1", at(500))]
+
+    storm = [(one.anomaly.event, one.key) for one in said if one.anomaly.rule == "storm"]
+    assert storm == [(event, b"gw-1/d9") for event in ("raised", "updated", "cleared")]
+
+
+def test_the_clock_of_who_acknowledges_ends_no_storm() -> None:
+    readings = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(12)]
+    bank = Bank(HOT)
+    said = bank.judge(keyed(readings[:11]))
+
+    [answer] = bank.command(Command(1, said[0].anomaly.id, "ack", "anna", 2 * NOON))
+
+    [last] = bank.judge(keyed(readings[11:], offset=11))
+    assert answer.anomaly.event == "acknowledged"
+    assert last.anomaly.storm == said[-1].anomaly.storm
 
 
 def test_few_or_slow_anomalies_are_no_storm() -> None:

@@ -4,8 +4,12 @@ import random
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from detect_fleet import LOOSE, TOLD, Fleet
+from detect_terms import Terms, compared
 from kafka_requests import RequestWatch
 from laboratory import draw
 from pty_port import SerialLine
@@ -59,6 +63,64 @@ def test_faults_that_could_not_be_tried_say_why_in_the_table() -> None:
     results = [Result(1, "disk full", unavailable="needs root"), Result(2, "cut", recovery=2.25)]
     assert "needs root" in plain(results)
     assert "| cut | 1 | 0 | 0 |" in markdown(results)
+
+
+def said(event: str, rule: str = "silence", **more: Any) -> wire.Anomaly:
+    fields = {
+        "v": 1,
+        "id": "i1",
+        "event": event,
+        "rule": rule,
+        "grade": "alarm",
+        "gateway": "gw-1",
+        "device": "d",
+    }
+    fields |= {"sensor": "s", "value": 1.0, "sentence": "", "since": 0, "time": 0, "spool": "", "seq": 0}
+    return msgspec.convert(fields | more, wire.Anomaly)
+
+
+def test_the_same_seed_sends_the_same_readings() -> None:
+    first, again, other = ([*Fleet(seed).step()] for seed in ("1", "1", "2"))
+    assert first == again != other
+    assert sum(map(len, first)) > 200
+
+
+def test_what_is_told_when_somebody_looks_is_compared_on_its_own_terms() -> None:
+    assert compared(said("raised", "spike")) == said("raised", "spike")
+    assert compared(said("raised", "spike", gateway=LOOSE, storm="s1")) == said(
+        "raised", "spike", gateway=LOOSE
+    )
+    assert compared(said("raised", "storm")) is not None
+    for other in (said("raised"), said("cleared", "storm"), said("acknowledged", "spike")):
+        assert compared(other) is None
+    assert compared(said("raised", "spike", device=f"{TOLD}0")) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"),
+    [
+        (["raised", "updated", "updated", "cleared", "acknowledged"], ""),
+        (["raised", "raised"], "silence i1 was raised 2 times"),
+        (["raised", "cleared", "cleared"], "silence i1 was cleared 2 times"),
+        (["cleared"], "silence i1 was cleared and not raised"),
+        (["raised", "cleared", "updated"], "silence i1 was updated after it was cleared"),
+        (["raised", "acknowledged", "acknowledged"], "silence i1 was acknowledged 2 times"),
+    ],
+)
+def test_on_its_own_terms_everything_is_said_once_and_in_order(events: list[str], problem: str) -> None:
+    terms = Terms()
+    assert [found for event in events if (found := terms.take(said(event)))] == ([problem] if problem else [])
+
+
+def test_a_command_is_answered_unless_another_anomaly_took_its_place() -> None:
+    terms, asked = Terms(), ("i1", "accept")
+    terms.raised(said("raised"))
+    assert (terms.answered(asked), terms.overtaken(asked)) == (False, False)
+    terms.raised(said("raised", id="i2"))
+    assert terms.overtaken(asked)
+    terms.take(said("raised"))
+    terms.take(said("cleared", sentence="accepted as normal by me: so it is"))
+    assert terms.answered(asked)
 
 
 def test_a_full_or_unplugged_line_takes_nothing_and_blocks_nobody(tmp_path: Path) -> None:
