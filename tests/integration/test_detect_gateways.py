@@ -15,6 +15,8 @@ from waiting import wait_until
 
 from gateway.wire import Anomaly
 
+LIVELY = Path(__file__).parents[1] / "support" / "lively.py"
+
 until = partial(wait_until, within=60.0)
 
 
@@ -46,6 +48,7 @@ def test_a_gateway_that_dies_is_one_anomaly_whoever_looks_and_a_silent_device_is
     topics = f'readings_topic = "{topic}"\nstatus_topic = "{topic}-status"\n'
     source = f'[sources.line]\nkind = "serial"\nport = "{line.name}"\n'
     gateway = Daemon(tmp_path / "gw", kafka.bootstrap, source, topics)
+    gateway.prefix = [sys.executable, str(LIVELY)]
     detector = Detector(kafka, topic, tmp_path)
     with gateway:
         until(lambda: gateway.state("line") == "connected", "the port")

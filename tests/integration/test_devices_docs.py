@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from mosquitto import Mosquitto
 from pty_port import SerialLine
 from waiting import until
 
-from devices.source import Home
+from devices.source import Home, Source
 from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.config import Ingest as IngestSettings
@@ -65,6 +66,9 @@ class CollectingSpool:
 
     def has_room(self) -> bool:
         return True
+
+    def receipts(self) -> Counter[Source]:
+        return Counter()
 
     def lines(self) -> list[str]:
         """Each reading and dead letter as the page shows them."""
