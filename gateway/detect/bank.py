@@ -209,8 +209,10 @@ class Bank:
             np.array([CLOCK_UNSET in one.reading.flags for one in readings]),
         )
         new = np.zeros(len(row), np.int64)
-        new[pending.new] = 1
-        rows = self._rows
+        rows, reflected = self._rows, self._writer.reflected
+        for place in pending.new:  # its gateway may have been written when its row was not
+            offset, _, reading = readings[place]
+            new[place] = offset > reflected.get(reading.gateway, -1)
         rows.heard.hear(row, records.received, new, records.place)
         rows.arrived[row] = records.offset
         self._writer.judged(row, int(records.offset.max()))

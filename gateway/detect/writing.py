@@ -72,12 +72,13 @@ class Writer:
 
     def snapshot(self, most: int) -> list[Written]:
         """See Bank."""
-        rows = np.flatnonzero(self._rows.dirty)[:most].tolist()
-        written = self._sensors(rows)
-        names = list(self._dirty_gateways)[: most - len(written)]
+        # Gateways first: what a row reflects is not said again, so their storms must reflect it too, wherever this ends.
+        names = list(self._dirty_gateways)[:most]
         for name in names:
             del self._dirty_gateways[name]
-        return written + [self._gateway(name) for name in names if self._rows.heard.knows(name)]
+        written = [self._gateway(name) for name in names if self._rows.heard.knows(name)]
+        rows = np.flatnonzero(self._rows.dirty)[: most - len(names)]
+        return written + self._sensors(rows.tolist())
 
     def restore(self, key: bytes, value: bytes) -> tuple[int, set[str]] | None:
         """Take over a record; of a sensor its row, and the slots of the rules that judge it.

@@ -80,21 +80,22 @@ def fleet() -> list[Arrival]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_crashes_change_nothing_of_what_any_rule_says(
-    fleet: list[Arrival], tmp_path: Path, seed: int
+    fleet: list[Arrival], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
+    monkeypatch.setattr(share_module, "MOST_ROWS", 7)
     path = tmp_path / "detect.toml"
     path.write_text(SETTINGS)
     config = load_detect(path)
     chance, cluster = random.Random(seed), Cluster(fleet, lambda: Bank(config))
-    share, quiet = cluster.share(), len(fleet) * 4 // 5  # until then there are but few rules that speak
+    share, quiet = cluster.share(), len(fleet) * 9 // 10  # until then there are but few rules that speak
     while share.next < cluster.high:
-        most = 50 if share.next > quiet else 5000
+        most = 60 if share.next > quiet else 5000
         some = fleet[share.next : share.next + chance.randint(1, most)]
         share.judge(Polled(0, some, some[-1].offset + 1))
         if chance.random() < 0.9:
             cluster.commit(share)
-        if share.live and chance.random() < 0.7:
-            cluster.snapshot(share, chance.randint(1, 4))
+        if share.live and chance.random() < 0.7 and not cluster.snapshot(share, chance.randint(1, 12)):
+            share = cluster.share()  # in the midst of it
         if share.live and cluster.said:
             some_of_it = chance.choice(cluster.said[-30:])
             share.command([Command(1, some_of_it.id, "ack", "somebody far in the future", 2**62)])
