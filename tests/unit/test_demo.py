@@ -4,12 +4,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from waiting import wait_until
 
 from devices.simulator.faults import Truth
 from devices.source import Home
 from gateway.cli.arguments import seconds
 from gateway.cli.demo import configs
+from gateway.cli.demo.process import Process
 from gateway.cli.demo.score import GRACE, Report, Score
+from gateway.cli.demo.trouble import DemoError
 from gateway.config import GatewayConfig, load
 from gateway.detect.config import load_detect
 from gateway.sources import open_sources
@@ -156,3 +159,34 @@ def test_lengths_of_time_are_understood(text: str, length: float) -> None:
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="write it as 30s"):
         seconds(text)
+
+
+PATIENT = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("up", flush=True)
+signal.pause()
+"""
+
+
+def test_a_program_that_was_stopped_did_not_end_by_itself_and_one_that_ended_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+    (tmp_path / "hasty.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Process("patient", "patient", tmp_path / "c", tmp_path) as patient:
+        wait_until(patient.log.read_text, "it to be up")
+        patient.check()
+        patient.stop()
+        patient.check()
+
+    def ended() -> bool:
+        try:
+            hasty.check()
+        except DemoError as error:
+            return "hasty ended by itself with exit code 0" in str(error)
+        return False
+
+    with Process("hasty", "hasty", tmp_path / "c", tmp_path) as hasty:
+        wait_until(ended, "its end to be seen")

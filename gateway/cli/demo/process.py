@@ -37,6 +37,7 @@ class Process:
 
     def __init__(self, name: str, module: str, config: Path, folder: Path) -> None:
         self.name = name
+        self._stopped = False
         self.log = folder / f"{name}.log"
         environment = {
             key: value
@@ -54,13 +55,13 @@ class Process:
             )
 
     def check(self) -> None:
-        """See that it still runs.
+        """See that it still runs, until it is stopped.
 
         Raises:
             DemoError: it does not; with the end of its log.
         """
         code = self._process.poll()
-        if code is not None:
+        if code is not None and not self._stopped:
             raise self._failed(f"ended by itself with {_how(code)}")
 
     def stop(self) -> None:
@@ -70,6 +71,7 @@ class Process:
             DemoError: it took too long, or did not end in order.
         """
         self.check()
+        self._stopped = True
         self._process.terminate()
         try:
             code = self._process.wait(STOP_DEADLINE)
