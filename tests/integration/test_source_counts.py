@@ -109,7 +109,7 @@ def test_a_subscription_counts_what_was_repeated_kept_too_large_or_meant_for_nob
         await source.close()
         again = RecordingIntake()
         task = asyncio.create_task(source.run(again))
-        await until(lambda: len(again.receipts) == 3, "what was not safe, again")
+        await until(lambda: len(again.receipts) == 3 and again.connections, "what was not safe, again")
         task.cancel()
         await asyncio.wait([task])
         await source.close()
