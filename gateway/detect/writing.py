@@ -73,10 +73,11 @@ class Writer:
     def snapshot(self, most: int) -> list[Written]:
         """See Bank."""
         # Gateways first: what a row reflects is not said again, so their storms must reflect it too, wherever this ends.
-        names = list(self._dirty_gateways)[:most]
-        for name in names:
-            del self._dirty_gateways[name]
-        written = [self._gateway(name) for name in names if self._rows.heard.knows(name)]
+        # Forgotten ones take no room: a piece with nothing in it is the end of a sweep.
+        dirty = [name for name in self._dirty_gateways if self._rows.heard.knows(name)]
+        names, rest = dirty[:most], dirty[most:]
+        self._dirty_gateways = dict.fromkeys(rest)
+        written = [self._gateway(name) for name in names]
         rows = np.flatnonzero(self._rows.dirty)[: most - len(names)]
         return written + self._sensors(rows.tolist())
 

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 from detecting import keyed, noise, reading, series
@@ -211,3 +212,16 @@ def test_a_sensor_takes_so_many_bytes() -> None:
     bank.judge(keyed(series(generator.gauss(21, 0.4) for _ in range(500))))
 
     assert max(len(key) + len(value) for key, value in saved(bank).items()) < 2500
+
+
+def test_gateways_that_are_forgotten_do_not_end_a_snapshot_before_its_rows() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=2))
+    for number in range(5):
+        bank.judge(keyed([msgspec.structs.replace(reading(20.0, number), gateway=f"gw-{number}")]))
+
+    records: dict[bytes, bytes] = {}
+    while piece := bank.snapshot(1):
+        records.update(piece)
+
+    assert bank.sensors == 2
+    assert restored(records, DetectConfig(rules=HOT.rules)).sensors == 2
