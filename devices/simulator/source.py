@@ -39,9 +39,10 @@ class Simulator:
             SourceRefused: the truth file cannot be written.
         """
         settings = self._settings
-        self._record()
+        await self._record()
         due = intake.now()
-        plant = Plant(self.name, settings, due, self._record)
+        truths: list[Truth] = []
+        plant = Plant(self.name, settings, due, truths.append)
         portion = max(1, PORTION // sum(len(model.signal) for model in models_of(settings)))
         intake.connected()
         while True:
@@ -52,6 +53,9 @@ class Simulator:
                 if abs(now - due) >= _BEHIND:
                     due = now
                 readings = plant.readings_at(due, max(due, now), slice(first, first + portion))
+                if truths:
+                    await self._record(*truths)
+                    truths.clear()
                 self._hand_over(readings, intake)
             due = await _next(due, round(settings.interval * NANO), intake)
 
@@ -73,18 +77,22 @@ class Simulator:
         if self._made == total > 0:
             raise SourceEnded(f"simulator `{self.name}`: all {total} readings are made")
 
-    def _record(self, *truths: Truth) -> None:
+    async def _record(self, *truths: Truth) -> None:
         """Append to the truth file; without any truth it is only tried whether that will be possible."""
         if not self._settings.truth:
             return
         try:
-            with Path(self._settings.truth).open("ab") as file:
-                file.write(b"".join(msgspec.json.encode(truth) + b"\n" for truth in truths))
+            await asyncio.to_thread(_append, Path(self._settings.truth), truths)
         except OSError as error:
             raise SourceRefused(
                 f"simulator `{self.name}`: cannot write the truth file {self._settings.truth}: {error.strerror}; "
                 "make its folder writable or set another `truth`"
             ) from error
+
+
+def _append(path: Path, truths: Sequence[Truth]) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(msgspec.json.encode(truth) + b"\n" for truth in truths))
 
 
 async def _next(due: int, interval: int, intake: Intake) -> int:

@@ -1,7 +1,9 @@
 import asyncio
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,34 @@ def test_each_fault_becomes_a_line_of_the_truth_file(tmp_path: Path) -> None:
         assert (line["source"], line["device"], line["kind"]) == ("twin", "sim-1", "level")
         assert began + NANO <= line["start"] < line["end"]
         assert any(r.time == line["start"] and r.sensor == line["sensor"] for r in intake.all())
+
+
+def test_a_disk_that_hangs_under_the_truth_holds_up_nobody_else(tmp_path: Path) -> None:
+    truth = tmp_path / "truth"
+    settings = Settings(interval=0, truth=str(truth), faults_per_hour=3600, total=1)
+    os.mkfifo(truth)  # opening it waits for a reader
+
+    async def scenario() -> Collected:
+        intake = Collected()
+        task = asyncio.create_task(open_source("twin", settings).run(intake))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not task.done()
+        assert intake.links == 0
+        with open_reader(truth), pytest.raises(SourceEnded):
+            await task
+        return intake
+
+    assert len(asyncio.run(scenario()).all()) == 1
+
+
+@contextmanager
+def open_reader(fifo: Path) -> Iterator[None]:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(reader)
 
 
 def test_a_truth_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
