@@ -105,15 +105,25 @@ def serial_server(table: dict[str, Any], recipe: Recipe) -> Iterator[Any]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         table["port"] = f"socket://127.0.0.1:{server.getsockname()[1]}"
         links: list[socket.socket] = []
-        accepting = threading.Thread(target=lambda: links.append(server.accept()[0]))
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):  # nobody came, and the server is closed
+                links.append(server.accept()[0])
+
+        accepting = threading.Thread(target=accept)
         accepting.start()
 
         def speak() -> None:
             accepting.join(10)
             links[0].sendall(bytes_of(recipe))
 
-        yield speak
-        links[0].close()
+        try:
+            yield speak
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            accepting.join(10)
+            for link in links:
+                link.close()
 
 
 @contextlib.contextmanager
