@@ -87,7 +87,7 @@ def test_crashes_change_nothing_of_what_any_rule_says(
     path.write_text(SETTINGS)
     config = load_detect(path)
     chance, cluster = random.Random(seed), Cluster(fleet, lambda: Bank(config))
-    share, quiet = cluster.share(), len(fleet) * 9 // 10  # until then there are but few rules that speak
+    share, quiet = cluster.share(), len(fleet) * 4 // 5  # until then there are but few rules that speak
     while share.next < cluster.high:
         most = 60 if share.next > quiet else 5000
         some = fleet[share.next : share.next + chance.randint(1, most)]
