@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from gateway.detect.config import Spike
 from gateway.detect.poll import Rounds
 from gateway.detect.rules.level import CALM, FIELDS, HOLDING, LIGHTEST, OPEN, SIZE, WARMING, Level, floor
 from gateway.detect.state import Columns, Floats, Ints
@@ -75,6 +76,14 @@ class Jumps:
             raise ValueError(f"fields that a level has itself: {both}")
         self.columns = Columns({**FIELDS, **more}, {"resolution": np.inf, "scale": 1.0})
         self.settings = Columns({"on": "?", "warm_up": "i8", "threshold": "f8", "tau": "f8"})
+
+    def watch(self, row: int, wanted: Spike | None) -> bool:
+        """Judge this sensor as it is `wanted` from now on, or not; which of both."""
+        self.settings["on"][row] = wanted is not None
+        if wanted is not None:
+            for name in ("warm_up", "threshold", "tau"):
+                self.settings[name][row] = getattr(wanted, name)
+        return wanted is not None
 
     def judge(
         self, row: Ints, value: Floats, elapsed: Floats, time: Ints, tell: Callable[[Jump], None]

@@ -9,7 +9,7 @@ from gateway.detect.events import Finding
 from gateway.detect.poll import Poll
 from gateway.detect.rules.jump import CALM_VALUES, Jump, Jumps
 from gateway.detect.rules.rule import Say
-from gateway.detect.state import Columns, Floats, Ints
+from gateway.detect.state import Floats, Ints
 from gateway.detect.text import LARGEST, duration, quantity, sigmas, spread
 
 _EVENTS: Final[dict[str, Literal["raised", "updated", "cleared"]]] = {
@@ -31,26 +31,11 @@ class Spike:
 
     def __init__(self) -> None:
         self._jumps = Jumps()
-
-    @property
-    def columns(self) -> Columns:
-        """See Rule."""
-        return self._jumps.columns
-
-    @property
-    def settings(self) -> Columns:
-        """See Rule."""
-        return self._jumps.settings
+        self.columns, self.settings = self._jumps.columns, self._jumps.settings
 
     def watch(self, row: int, device: str, sensor: str, config: DetectConfig) -> bool:
         """See Rule."""
-        spike = config.spike_for(device, sensor)
-        settings = self.settings
-        settings["on"][row] = spike is not None
-        if spike is not None:
-            for name in ("warm_up", "threshold", "tau"):
-                settings[name][row] = getattr(spike, name)
-        return spike is not None
+        return self._jumps.watch(row, config.spike_for(device, sensor))
 
     def judge(self, poll: Poll, say: Say) -> None:
         """See Rule."""

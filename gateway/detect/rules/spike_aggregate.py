@@ -12,7 +12,7 @@ from gateway.detect.rules.jump import Jump, Jumps
 from gateway.detect.rules.level import decimals_of, rounded
 from gateway.detect.rules.rule import Say
 from gateway.detect.rules.spike import Words, finding
-from gateway.detect.state import Columns, Floats, Ints
+from gateway.detect.state import Floats, Ints
 from gateway.detect.text import LARGEST, duration, quantity, spread
 
 
@@ -27,28 +27,13 @@ class SpikeAggregate:
     name: Final = "spike-aggregate"
 
     def __init__(self) -> None:
-        self._jumps = Jumps(Aggregates.FIELDS | {"before": "i8"})
-        self._aggregates = Aggregates(self._jumps.columns)
-
-    @property
-    def columns(self) -> Columns:
-        """See Rule. `before` is the end of the last aggregate."""
-        return self._jumps.columns
-
-    @property
-    def settings(self) -> Columns:
-        """See Rule."""
-        return self._jumps.settings
+        self._jumps = Jumps(Aggregates.FIELDS | {"before": "i8"})  # the end of the last aggregate
+        self.columns, self.settings = self._jumps.columns, self._jumps.settings
+        self._aggregates = Aggregates(self.columns)
 
     def watch(self, row: int, device: str, sensor: str, config: DetectConfig) -> bool:
         """See Rule."""
-        spike = config.spike_aggregate_for(device, sensor)
-        settings = self.settings
-        settings["on"][row] = spike is not None
-        if spike is not None:
-            for name in ("warm_up", "threshold", "tau"):
-                settings[name][row] = getattr(spike, name)
-        return spike is not None
+        return self._jumps.watch(row, config.spike_aggregate_for(device, sensor))
 
     def judge(self, poll: Poll, say: Say) -> None:
         """See Rule."""
