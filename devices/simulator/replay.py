@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, BinaryIO, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Final, TypeVar
 
 from devices.errors import SourceEnded, SourceRefused
 from devices.reading import Reading
@@ -11,6 +12,8 @@ from devices.simulator.recording import PIECE, Recording, Row, Settings, Timelin
 from devices.source import NO_HOME, Home, Intake
 
 __all__ = ["Replay", "Settings", "open_source"]
+
+_T = TypeVar("_T")
 
 _NANO: Final = 1_000_000_000
 _MOST: Final = 1000
@@ -48,13 +51,14 @@ class Replay:
         made = rejected = 0
         connected = False
         while True:
-            file = await self._open()
+            file = _File(self._settings.file)
             try:
+                await self._ask(file.open)
                 if not connected:
                     connected = True
                     intake.connected()
                 recording, hand = Recording(self.name, self._settings), _Hand(intake, self._settings)
-                while data := await self._read(file):
+                while data := await self._ask(file.read):
                     for row in recording.push(data):
                         await hand.take(row, recording)
                 for row in recording.end():
@@ -79,23 +83,54 @@ class Replay:
     async def close(self) -> None:
         """See Source."""
 
-    async def _open(self) -> BinaryIO:
+    async def _ask(self, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.to_thread(open_file, self._settings.file)
+            return await asyncio.to_thread(work)
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise SourceRefused(
+                f"replay `{self.name}`: {self._settings.file} cannot be read: {error.strerror}; "
+                "set `file` to a file that the gateway may read"
+            ) from error
 
-    async def _read(self, file: BinaryIO) -> bytes:
+
+class _File:
+    """The recorded file, opened and read in a thread. Whoever is stopped while he waits for that leaves nothing open.
+
+    Of a thread at work and the loop that closes, the one that sees the other's mark closes the file; both may.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._at_work = self._unwanted = False
+
+    def open(self) -> None:
+        with self._work():
+            self._file = open_file(self._path)
+
+    def read(self) -> bytes:
+        with self._work():
+            return self._file.read(PIECE) if self._file else b""
+
+    def close(self) -> None:
+        """Close it, now or when the thread lets go of it: a disk that hangs does not hold up the loop."""
+        self._unwanted = True
+        if not self._at_work:
+            self._close()
+
+    @contextmanager
+    def _work(self) -> Iterator[None]:
+        self._at_work = True
         try:
-            return await asyncio.to_thread(file.read, PIECE)
-        except OSError as error:
-            raise self._unreadable(error) from error
+            yield
+        finally:
+            self._at_work = False
+            if self._unwanted:
+                self._close()
 
-    def _unreadable(self, error: OSError) -> SourceRefused:
-        return SourceRefused(
-            f"replay `{self.name}`: {self._settings.file} cannot be read: {error.strerror}; "
-            "set `file` to a file that the gateway may read"
-        )
+    def _close(self) -> None:
+        if self._file:
+            self._file.close()
 
 
 class _Hand:

@@ -1,7 +1,8 @@
 import asyncio
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from waiting import until
 from devices.errors import SettingError, SourceEnded, SourceRefused
 from devices.reading import Quality
 from devices.registry import open_source
-from devices.simulator.recording import Recording, Row, Settings, Timeline
+from devices.simulator.recording import Recording, Row, Settings, Timeline, open_file
 from devices.simulator.rows import Rows
 from gateway.testing import RecordingIntake
 
@@ -205,6 +206,34 @@ def test_a_loop_begins_again_until_it_is_stopped(tmp_path: Path) -> None:
 
     asyncio.run(scene())
     assert intake.connections == 1
+
+
+def test_stopped_while_a_slow_disk_opens_its_file_it_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recorded.csv"
+    path.write_text(GOOD)
+    asked, answered = threading.Event(), threading.Event()
+    opened: list[BinaryIO] = []
+
+    def slow(name: str) -> BinaryIO:
+        asked.set()
+        assert answered.wait(10)
+        opened.append(open_file(name))
+        return opened[0]
+
+    monkeypatch.setattr("devices.simulator.replay.open_file", slow)
+
+    async def scene() -> None:
+        table = {"kind": "replay", "file": str(path), "speed": 0}
+        task = asyncio.create_task(open_source("rec", table).run(RecordingIntake()))
+        await until(asked.is_set, "the disk is asked")
+        task.cancel()
+        await asyncio.wait([task])
+        answered.set()
+        await until(lambda: bool(opened) and opened[0].closed, "the file is closed")
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("step", [-3600 * NANO, 7 * 365 * 86_400 * NANO])
