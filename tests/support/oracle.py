@@ -452,7 +452,7 @@ class Jumps:
         if self.calm == 3 or accepted:
             if accepted:
                 self.level.settle(self.start, move=True)
-            self.open, self.hold, self.wanted = False, 60, max(threshold, 2 * self.peak)
+            self.open, self.hold, self.wanted = False, 60, max(threshold, 1.25 * self.peak)
             return [("cleared", score, *ends)]
         if score >= 2 * self.said:
             self.said = score

@@ -14,7 +14,10 @@ CALM_VALUES: Final = 3
 """So many in a row within half the threshold, and the sensor is back."""
 
 HOLD_OFF: Final = 60
-"""Values after an anomaly in which only one twice as far off as that one is raised."""
+"""Values after an anomaly in which only one FARTHER times as far off as that one is raised."""
+
+FARTHER: Final = 1.25
+"""What comes again and again, of one height, is not said each time; what is worse by a quarter is."""
 
 FEWEST: Final = 10
 """Of fewer values that were accepted only the mean is believed."""
@@ -246,7 +249,7 @@ class Jumps:
                 )
             run.tell(jump)
         over = back | accepted
-        wanted = np.maximum(threshold[over], 2 * columns["peak"][rows[over]])
+        wanted = np.maximum(threshold[over], FARTHER * columns["peak"][rows[over]])
         self._hold_for(level, at[over], np.full(len(wanted), HOLD_OFF), wanted)
         return np.asarray(score / (2 * said))
 
