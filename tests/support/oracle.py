@@ -254,7 +254,8 @@ class Stuck:
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.open = False
-        self.run = self.longest = self.said = 0
+        self.run = self.longest = self.rests = self.said = 0
+        self.rest = 0.0
         self.begin = self.first = (0, 0)
 
     def judge(self, now: Now) -> list[Word]:
@@ -263,8 +264,12 @@ class Stuck:
             if self.open:
                 self.open = False
                 words.append(("cleared", 0.0, None, None))
-            else:
+            if now.before == self.rest:
+                self.rests = max(self.rests, self.run)
+            elif self.run <= self.rests:
                 self.longest = max(self.longest, self.run)
+            else:
+                self.longest, self.rests, self.rest = max(self.longest, self.rests), self.run, now.before
         if now.value != now.before or now.stepped:
             self.run, self.begin = 0, (now.reading.seq, now.reading.time)
         self.run += 1
@@ -272,8 +277,8 @@ class Stuck:
             return words
         lasted = now.reading.time - self.begin[1]
         if self.settings.after is None:
-            times = 20 if now.age < 1 else 5
-            long = self.run >= max(20, times * self.longest) and lasted >= 600 * 10**9 and now.quantity
+            times, most = 20 if now.age < 1 else 5, self.rests if now.value == self.rest else self.longest
+            long = self.run >= max(20, times * most) and lasted >= 600 * 10**9 and now.quantity
         else:
             long = self.run > 1 and lasted >= self.settings.after * 1e9
         if (not self.open and long) or (self.open and self.run >= 2 * self.said):

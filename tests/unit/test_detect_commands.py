@@ -135,6 +135,22 @@ def test_a_run_that_was_accepted_may_come_again() -> None:
     assert plant.sees(21.0, *[22.0] * 100, 21.0) == []
 
 
+def test_a_run_that_was_called_a_real_fault_is_news_again() -> None:
+    held = [*BEFORE[:50], *[22.0] * 60]
+    for early in (True, False):
+        plant = Watched(STUCK, [*BEFORE, *[22.0] * 60])
+        marked = plant.says("fault", plant.said[0]) if early else []
+        plant.sees(*BEFORE[:50])
+        marked = marked or plant.says("fault", plant.said[0])
+        assert marked[0].sentence.startswith("called a real fault by anna: at most ")
+        assert [one.event for one in plant.sees(*[22.0] * 60)] == ["raised", "updated"]
+    assert [one.event for one in Watched(STUCK, [*BEFORE, *held, *held]).said] == [
+        "raised",
+        "updated",
+        "cleared",
+    ]
+
+
 def test_what_goes_on_after_it_was_accepted_is_another_anomaly() -> None:
     """So that each id is raised once and cleared once."""
     plant = Watched(STUCK, [*BEFORE, *[22.0] * 30])

@@ -1,5 +1,6 @@
 """The rules that learn what is usual: rate, stuck, never seen, spikes of aggregates."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -104,12 +105,30 @@ def test_a_sensor_that_is_stuck_is_told_of_with_the_run_and_the_longest_before()
     assert (raised.rule, raised.grade) == ("stuck", "alarm")
 
 
-def test_a_sensor_that_got_stuck_once_is_told_of_again() -> None:
-    values = [*BEFORE, *[22.0] * 60, *BEFORE[:50], *[22.0] * 25, 21.0]
+def test_a_sensor_that_got_stuck_once_is_told_of_again_at_any_other_value() -> None:
+    values = [*BEFORE, *[22.0] * 60, *BEFORE[:50], *[22.0] * 250, *BEFORE[:50], *[22.01] * 25, 21.0]
 
     said = said_of(series(values, SLOW), STUCK)
 
     assert [one.event for one in said] == ["raised", "updated", "cleared", "raised", "cleared"]
+    most = longest_run(BEFORE)
+    before = "never twice in a row" if most == 1 else f"at most {most} in a row"
+    assert (
+        said[3].sentence
+        == f"22.01 °C in each of 20 readings, for 32 min; {before} before, but 22 °C 250 times"
+    )
+
+
+def test_a_night_without_light_is_news_once_and_a_sensor_that_is_stuck_by_day_is_news_all_the_same() -> None:
+    day = [round(400 + 50 * math.sin(place / 40) + place % 7, 1) for place in range(700)]
+    nights = [*day, *[0.0] * 700] * 4
+
+    said = said_of(series(nights, SLOW), STUCK)
+    assert [one.event for one in said if one.event != "updated"] == ["raised", "cleared"]
+    stuck = said_of(series([*nights, *day[:100], *[412.3] * 40], SLOW), STUCK)
+    assert stuck[len(said)].sentence == (
+        "412.3 °C in each of 35 readings, for 57 min; at most 7 in a row before, but 0 °C 700 times"
+    )
 
 
 def longest_run(values: list[float]) -> int:

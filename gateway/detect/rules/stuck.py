@@ -8,13 +8,14 @@ from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Origin
 from gateway.detect.poll import SECOND, Poll, in_rounds
 from gateway.detect.rules.rule import Say
-from gateway.detect.state import Bools, Columns, Ints
+from gateway.detect.state import Bools, Columns, Floats, Ints
 from gateway.detect.text import duration, quantity
 
 FEWEST: Final = 20
 SHORTEST: Final = 600 * SECOND
 TIMES: Final = 5
 TIMES_EARLY: Final = 20
+PAIR: Final = 2
 """Learned only: a run of equal values must be of so many readings, last so long, and be so many times longer than the
 longest one before, in the first day by the larger factor: the top of a daily cycle is flat, and was not seen yet."""
 
@@ -22,26 +23,22 @@ longest one before, in the first day by the larger factor: the top of a daily cy
 class Stuck:
     """A run of equal values that is far longer than any before, or longer than somebody allows.
 
-    Learned, it judges quantities only, neither states nor counters. An anomaly teaches nothing, unless it is accepted.
-    Updated when the run is twice as long as when last said, cleared when the value changes. The score is the length of
-    the run in readings.
+    A sensor may rest at one value: no light at night, no rain. It is that of its longest run. Runs there and elsewhere are
+    learned apart, so that a long rest does not hide a sensor that is stuck at what it measured.
+
+    Learned, it judges quantities only, neither states nor counters. Updated when the run is twice as long as when last said,
+    cleared when the value changes; only then the run teaches something. The score is the length of the run in readings.
     """
 
     slot: Final = "stuck"
     name: Final = "stuck"
 
     def __init__(self) -> None:
+        lengths = ("run", "longest", "rests", "earlier_longest", "earlier_rests", "said", "last")
         self.columns = Columns(
-            {
-                "open": "?",
-                "run": "i8",
-                "since": "i8",
-                "seq": "i8",
-                "spool": "i8",
-                "longest": "i8",
-                "said": "i8",
-                "last": "i8",
-            }
+            {"open": "?", "unlearned": "?", "since": "i8", "seq": "i8", "spool": "i8"}
+            | dict.fromkeys(lengths, "i8")
+            | dict.fromkeys(("rest", "earlier_rest", "last_value"), "f8")
         )
         self.settings = Columns({"learned": "?", "after": "f8"}, {"after": np.inf})
 
@@ -65,17 +62,17 @@ class Stuck:
         ended[1:] = run[:-1]
         ended[poll.first] = state["run"][row[poll.first]]
         ended[~changed] = 0
-        longest = state["longest"][row]
         lasted = poll.time - since
         learned, after = self.settings["learned"][row], self.settings["after"][row]
-        suspect = learned & (run >= FEWEST) & (run >= TIMES * longest) & (lasted >= SHORTEST)
-        suspect |= (lasted >= after) & (run > 1)
-        concerned = poll.whole_rows(suspect | state["open"][row])
-        silent = np.flatnonzero(~concerned & (ended > longest))
-        np.maximum.at(state["longest"], row[silent], ended[silent])
         quantity_now = poll.is_quantity()
+        suspect = (
+            learned & (run >= FEWEST) & (run >= TIMES * self._longest(row, poll.value)) & (lasted >= SHORTEST)
+        )
+        suspect |= (lasted >= after) & (run > 1)
+        news = ended > self._longest(row, poll.before)
+        concerned = poll.whole_rows(suspect | news | state["open"][row])
         for element, rows in in_rounds(row, np.flatnonzero(concerned)):
-            most, length, end = state["longest"][rows], run[element], ended[element]
+            most, length, end = self._longest(rows, poll.value[element]), run[element], ended[element]
             is_open = state["open"][rows]
             times = np.where(poll.age[element] < 1.0, TIMES_EARLY, TIMES)
             bound = np.maximum(FEWEST, times * most)
@@ -88,9 +85,9 @@ class Stuck:
             said = state["said"][rows]
             updated = is_open & ~cleared & (length >= 2 * said)
             state["open"][rows] = (is_open | raised) & ~cleared
+            state["unlearned"][rows] &= ~raised
+            state["last_value"][rows[raised]] = poll.value[element[raised]]
             state["said"][rows] = np.where(raised | updated, length, said)
-            state["last"][rows] = np.where(cleared, end, state["last"][rows])
-            state["longest"][rows] = np.where(cleared, most, np.maximum(most, end))
             poll.ratio[element] = np.maximum(
                 poll.ratio[element],
                 np.where(is_open, length / np.maximum(2 * said, 1), np.where(too_long, 1.0, 0.0)),
@@ -104,29 +101,63 @@ class Stuck:
                     int(element[at]),
                     int(length[at]),
                     int(since[element[at]]),
-                    int(most[at]),
                     carried,
                     begin,
                 )
+            self._keep(rows[cleared], end[cleared], poll.before[element[cleared]])
+            teaches = (end > 0) & ~(cleared & state["unlearned"][rows])
+            self._learn(rows[teaches], end[teaches], poll.before[element[teaches]])
             for at in np.flatnonzero(cleared):
                 self._clear(poll, say, int(element[at]), int(end[at]), since)
         self._remember(poll, run, begin, carried)
 
     def accept(self, row: int) -> str:
         """See Rule."""
-        state = self.columns
-        seen = state["run"][row] if state["open"][row] else state["last"][row]
-        state["longest"][row] = max(state["longest"][row], seen)
+        state, one = self.columns, np.array([row])
+        if state["open"][row]:
+            self._keep(one, state["run"][one], state["last_value"][one])
+        self._learn(one, state["last"][one], state["last_value"][one])
         self.close(row)
-        return f"the longest run of equal values is now {state['longest'][row]} readings"
+        return f"{self._runs_at(row)} now"
 
     def fault(self, row: int) -> str:
-        """See Rule. An anomaly teaches it nothing."""
-        return f"the longest run of equal values is still {self.columns['longest'][row]} readings"
+        """See Rule."""
+        state = self.columns
+        state["unlearned"][row] = True
+        if not state["open"][row]:
+            for name in ("longest", "rests", "rest"):
+                state[name][row] = state[f"earlier_{name}"][row]
+        return f"{self._runs_at(row)} still"
 
     def close(self, row: int) -> None:
         """See Rule."""
         self.columns["open"][row] = False
+
+    def _longest(self, row: Ints, value: Floats) -> Ints:
+        """The longest run before: of the value at which the sensor rests, or of all others."""
+        state = self.columns
+        return np.asarray(np.where(value == state["rest"][row], state["rests"][row], state["longest"][row]))
+
+    def _learn(self, row: Ints, length: Ints, value: Floats) -> None:
+        """Take in a run of each row that is over."""
+        state = self.columns
+        longest, rests, rest = state["longest"][row], state["rests"][row], state["rest"][row]
+        other, new = value != rest, length > rests
+        state["longest"][row] = np.where(other, np.maximum(longest, np.minimum(length, rests)), longest)
+        state["rests"][row] = np.maximum(rests, length)
+        state["rest"][row] = np.where(new, value, rest)
+
+    def _runs_at(self, row: int) -> str:
+        one = np.array([row])
+        value = self.columns["last_value"][one]
+        return f"at most {self._longest(one, value)[0]} readings of {value[0]:.10g} in a row are usual"
+
+    def _keep(self, row: Ints, length: Ints, value: Floats) -> None:
+        """Remember the run of an anomaly, and what was known before it, in case that a person has the last word."""
+        state = self.columns
+        for name in ("longest", "rests", "rest"):
+            state[f"earlier_{name}"][row] = state[name][row]
+        state["last"][row], state["last_value"][row] = length, value
 
     def _runs(self, poll: Poll, begins: Bools) -> tuple[Ints, Ints, Bools]:
         """How many equal readings end with each, the element that began them, and whether that was before this poll."""
@@ -156,7 +187,6 @@ class Stuck:
         element: int,
         length: int,
         since: int,
-        longest: int,
         carried: Bools,
         begin: Ints,
     ) -> None:
@@ -170,11 +200,18 @@ class Stuck:
             first = Origin(began.spool, began.seq, began.time)
         text = f"{quantity(poll.shown(element), reading.unit)} in each of {length} readings, for {duration(reading.time - since)}"
         if self.settings["learned"][row]:
-            before = "never twice in a row" if longest < 2 else f"at most {longest} in a row"  # noqa: PLR2004 - two is a pair
-            text += f"; {before} before"
+            text += f"; {self._before(row, float(poll.value[element]), reading.unit)}"
         else:
             text += f"; {duration(int(self.settings['after'][row]))} are allowed"
         say(Finding(int(poll.place[element]), row, event, "alarm", text, float(length), first=first))
+
+    def _before(self, row: int, value: float, unit: str) -> str:
+        """What the runs before were like."""
+        state = self.columns
+        longest, rests, rest = int(state["longest"][row]), int(state["rests"][row]), float(state["rest"][row])
+        most = rests if value == rest else longest
+        text = "never twice in a row before" if most < PAIR else f"at most {most} in a row before"
+        return text if value == rest or rests <= most else f"{text}, but {quantity(rest, unit)} {rests} times"
 
     def _clear(self, poll: Poll, say: Say, element: int, length: int, since: Ints) -> None:
         reading = poll.reading(element)
