@@ -1,5 +1,6 @@
 """What people say of anomalies."""
 
+import msgspec
 import pytest
 from detecting import NOON, SECOND, keyed, noise, only, series
 from hypothesis import given
@@ -159,6 +160,26 @@ def test_a_limit_is_not_moved_by_accepting() -> None:
         "accepted as normal by anna: the high limit 80 stays: raise it in detect.toml if it is too tight"
     )
     assert [one.event for one in plant.sees(20.0, 99.0)] == ["raised"]
+
+
+@given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8))
+def test_words_that_are_heard_again_after_a_restart_are_not_obeyed_again(verbs: list[str]) -> None:
+    """Each start reads the topic of commands from its beginning."""
+    plant = Watched(HOT, [99.0])
+    words = [
+        msgspec.structs.replace(command(verb, plant.said[0]), time=NOON + place)
+        for place, verb in enumerate(verbs)
+    ]
+    for word in words:
+        plant.bank.command(word)
+    state = dict(plant.bank.snapshot(10))
+
+    plant.bank = Bank(HOT)
+    for key, value in state.items():
+        plant.bank.restore(key, value)
+
+    assert [one for word in words for one in plant.bank.command(word)] == []
+    assert dict(plant.bank.changed()) == {}
 
 
 @given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8), st.integers(0, 3))
