@@ -5,13 +5,13 @@ import random
 import msgspec
 import numpy as np
 import pytest
-from detecting import keyed, noise, reading, series
+from detecting import keyed, noise, only, reading, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import CONFIG, story
 
 from gateway.detect.bank import Bank, StateError
-from gateway.detect.config import DetectConfig, Limits, Rules
+from gateway.detect.config import DetectConfig, Limits, Rules, Spike
 from gateway.detect.snapshot import decode, encode, fingerprint, row_of
 from gateway.detect.state import Columns, Table
 
@@ -128,6 +128,19 @@ def test_an_open_anomaly_is_cleared_under_its_id_after_a_restore() -> None:
 
     assert (cleared.event, cleared.id, cleared.since) == ("cleared", raised.id, raised.since)
     assert cleared.sentence == "back at 20 °C below 79.2 °C after 5.0 s; highest 99 °C"
+
+
+@pytest.mark.parametrize(("threshold", "events"), [(7.0, ["raised"]), (100.0, [])])
+def test_a_threshold_that_was_changed_holds_for_sensors_that_are_known(
+    threshold: float, events: list[str]
+) -> None:
+    bank = Bank(only(spike=Spike(threshold=50.0)))
+    bank.judge(keyed(series(noise(200))))
+
+    other = restored(saved(bank), only(spike=Spike(threshold=threshold)))
+
+    said = other.judge(keyed([reading(26.0, 200.0, seq=201)], offset=200))
+    assert [one.anomaly.event for one in said] == events
 
 
 def test_an_open_anomaly_that_no_rule_judges_any_more_is_cleared() -> None:
