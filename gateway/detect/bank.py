@@ -214,7 +214,7 @@ class Bank:
             offset, _, reading = readings[place]
             new[place] = offset > reflected.get(reading.gateway, -1)
         rows.heard.hear(row, records.received, new, records.place)
-        rows.arrived[row] = records.offset
+        rows.arrived[row] = np.maximum(rows.arrived[row], records.offset)  # what is read again is no news
         self._writer.judged(row, int(records.offset.max()))
         # Absurd values overflow, and a value that is not known yet is NaN: both compare as they should.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -247,19 +247,22 @@ class Bank:
         """Make room for a sensor that comes with the record in this place."""
         rows = self._rows
         new = pending.rows[pending.noted :]
-        rows.arrived[new] = [arrivals[each].offset for each in pending.places[pending.noted :]]
+        offsets = [arrivals[each].offset for each in pending.places[pending.noted :]]
+        rows.arrived[new] = np.maximum(rows.arrived[new], np.array(offsets, np.int64))
         pending.noted = len(pending.rows)
+        pending.known.update(new)
         oldest = rows.oldest()
         said: list[Said] = []
-        if oldest in pending.rows:
+        if oldest in pending.known:
             said = self._judge(arrivals, pending)
             pending.clear()
         why = f"more than {self._config.max_sensors} sensors report, and this one has been silent for longest"
         pending.forgot += [(place, one) for one in self._teller.forget(oldest, why, arrivals[place].offset)]
         self._writer.forgotten(oldest)
         gateway = rows.drop(oldest).gateway
-        if not len(rows.heard.rows(gateway)):
+        if not rows.heard.knows(gateway):
             self._teller.forget_gateway(gateway)
+            self._writer.forgotten_gateway(gateway)
         self.counts.forgotten += 1
         return said
 
@@ -283,6 +286,7 @@ class _Pending:
         self.places: list[int] = []
         self.new: list[int] = []
         self.noted = 0
+        self.known: set[int] = set()
         self.forgot: list[tuple[int, Said]] = []
 
     def clear(self) -> None:
@@ -292,6 +296,7 @@ class _Pending:
         self.new.clear()
         self.forgot.clear()
         self.noted = 0
+        self.known.clear()
 
 
 def _hearing(rule: Rule, found: list[tuple[Rule, Finding]]) -> Say:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import CONFIG, story
 
-from gateway.detect.bank import Bank, StateError
+from gateway.detect.bank import Arrival, Bank, StateError
 from gateway.detect.config import DetectConfig, Limits, Rules, Spike
 from gateway.detect.snapshot import decode, encode, fingerprint, row_of
 from gateway.detect.state import Columns, Table
@@ -225,6 +225,17 @@ def test_a_sensor_takes_so_many_bytes() -> None:
     bank.judge(keyed(series(generator.gauss(21, 0.4) for _ in range(500))))
 
     assert max(len(key) + len(value) for key, value in saved(bank).items()) < 2500
+
+
+def test_of_a_gateway_that_is_forgotten_nothing_is_left_in_the_topic() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=2))
+    topic: dict[bytes, bytes] = {}
+    for number in range(20):
+        one = msgspec.structs.replace(reading(20.0, number), gateway=f"gw-{number % 7}")
+        bank.judge([Arrival(number, f"{one.gateway}/boiler-7".encode(), one)])
+        topic |= saved(bank)
+
+    assert len([value for value in topic.values() if value]) == 4, "two sensors and their gateways"
 
 
 def test_gateways_that_are_forgotten_do_not_end_a_snapshot_before_its_rows() -> None:
