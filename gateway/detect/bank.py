@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 
 from devices.reading import is_name
-from gateway.detect.arrange import YEAR, Records, arrange, remember
+from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
-from gateway.detect.poll import SECOND, Poll
+from gateway.detect.poll import SECOND, YEAR, Poll
 from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
 from gateway.detect.rules.spike import Spike
