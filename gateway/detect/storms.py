@@ -10,7 +10,8 @@ from gateway.wire import VERSION, Anomaly
 
 SENSORS: Final = 10
 WITHIN: Final = 60_000_000_000
-"""So many sensors that raise anomalies within so many nanoseconds are a storm; after so long without another it is over."""
+"""So many sensors that raise anomalies within so many nanoseconds are a storm; after so long without another it is over. So it
+is when the clock was set back by as much, or nobody would see its end before that time comes again."""
 
 RULE: Final = "storm"
 
@@ -54,7 +55,7 @@ class Storms:
         gateway, name = sensor.gateway, f"{sensor.device}\0{sensor.sensor}"
         storm = self._storms.setdefault(gateway, Storm())
         if not storm.id:
-            storm.raised = [one for one in storm.raised if at - one[0] <= WITHIN]
+            storm.raised = [one for one in storm.raised if abs(at - one[0]) <= WITHIN]
             storm.raised.append((at, name))
             sensors = {each for _, each in storm.raised}
             if len(sensors) < SENSORS:
@@ -82,13 +83,18 @@ class Storms:
         if storm is None:
             return None
         if not storm.id:
-            if storm.raised and at - storm.raised[-1][0] > WITHIN:
+            if storm.raised and abs(at - storm.raised[-1][0]) > WITHIN:
                 del self._storms[gateway]
             return None
-        if at - storm.last <= WITHIN:
+        if abs(at - storm.last) <= WITHIN:
             return None
         del self._storms[gateway]
-        return self._record(gateway, storm, "cleared", at, f"; no more since {duration(at - storm.last)}")
+        more = (
+            f"no more since {duration(at - storm.last)}"
+            if at > storm.last
+            else "the clock was set back since"
+        )
+        return self._record(gateway, storm, "cleared", at, f"; {more}")
 
     def save(self, gateway: str) -> Storm:
         """What is known of one gateway."""

@@ -190,6 +190,18 @@ def test_the_clock_of_who_acknowledges_ends_no_storm() -> None:
     assert last.anomaly.storm == said[-1].anomaly.storm
 
 
+def test_a_clock_that_is_set_back_ends_a_storm_and_makes_none() -> None:
+    ahead = [reading(99.0, 1e6 + place, seq=place + 1, device=f"d{place}") for place in range(10)]
+    after = [reading(99.0, float(place), seq=100 + place, device=f"e{place}") for place in range(9)]
+
+    storm = [one for one in said_of([*ahead, *after], HOT) if one.rule == "storm"]
+    assert [one.event for one in storm] == ["raised", "cleared"]
+    assert storm[1].sentence == (
+        "10 sensors of gateway gw-1 raised 10 anomalies within 9.0 s; the clock was set back since"
+    )
+    assert [one.rule for one in said_of([*ahead[:9], *after], HOT)] == ["limits"] * 18
+
+
 def test_few_or_slow_anomalies_are_no_storm() -> None:
     few = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(9)]
     slow = [reading(99.0, 10.0 * place, seq=place + 1, device=f"d{place}") for place in range(40)]
