@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stories import CONFIG, story
 
 from gateway.detect.bank import Arrival, Bank, StateError
-from gateway.detect.config import DetectConfig, Limits, Rules, Spike
+from gateway.detect.config import DetectConfig, Limits, Rate, Rules, Spike
 from gateway.detect.snapshot import decode, encode, fingerprint, row_of
 from gateway.detect.state import Columns, Table
 
@@ -141,6 +141,29 @@ def test_a_threshold_that_was_changed_holds_for_sensors_that_are_known(
 
     said = other.judge(keyed([reading(26.0, 200.0, seq=201)], offset=200))
     assert [one.anomaly.event for one in said] == events
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (only(never_seen=False), only(never_seen=True)),
+        (only(rate=False), only(rate=True)),
+        (only(rate=Rate(1e9)), only(rate=True)),
+        (only(stuck=False), only(stuck=True)),
+    ],
+)
+def test_a_rule_that_is_turned_on_knows_what_was_usual_before(
+    before: DetectConfig, after: DetectConfig
+) -> None:
+    values = [round(value, 2) for value in noise(1500)]
+    readings = keyed(series([*values, 60.0, *[21.0] * 30], 100.0))
+    bank, always = Bank(before), Bank(after)
+    bank.judge(readings[:1200])
+    other = restored(saved(bank), after)
+    always.judge(readings[:1500])
+
+    assert other.judge(readings[1200:1500]) == []
+    assert other.judge(readings[1500:]) == always.judge(readings[1500:]) != []
 
 
 def test_an_open_anomaly_that_no_rule_judges_any_more_is_cleared() -> None:
