@@ -113,6 +113,19 @@ def test_names_that_no_gateway_sends_are_counted(name: str) -> None:
     assert counts == Counts(unnamed=1)
 
 
+def test_many_spools_are_forgotten_and_those_that_sensors_are_at_are_not() -> None:
+    bank = Bank(LIMIT_ONLY)
+    bank.judge(keyed([reading(20.0, 0.0, seq=5, spool="mine")]))
+    for place in range(1, 1200):
+        one = reading(20.0, float(place), spool=f"spool-{place}", device="boiler-8")
+        bank.judge(keyed([one], offset=place))
+    assert len(bank._rows.spools) < 1100
+
+    bank.judge(keyed([reading(20.0, 1.0, seq=5, spool="mine")], offset=1200))
+
+    assert bank.counts.repeated == 1
+
+
 def test_sensors_of_two_devices_do_not_meet() -> None:
     readings = [reading(99.0, 1.0, seq=1), reading(20.0, 1.0, seq=2, device="boiler-8")]
 

@@ -1,5 +1,6 @@
 """Silence: of one sensor, of all of a gateway, and storms."""
 
+import msgspec
 import pytest
 from detecting import NOON, OFF, SECOND, keyed, only, reading, said_of, series
 
@@ -122,6 +123,34 @@ def test_a_gateway_that_has_just_come_back_proves_nobody_silent() -> None:
 
     assert bank.advance("gw-1", at(5000)) == []
     assert bank.advance("gw-1", at(5010)) == []
+
+
+def test_a_sensor_is_found_silent_whatever_the_rhythm_of_its_gateway_was_for_a_moment() -> None:
+    for odd in ([1200.1, 1200.2], [900.0, 1210.0]):  # a burst; one that is out of order
+        bank = Bank(ALONE)
+        bank.judge(keyed(series([20.0] * 40, 30.0)))
+        said: list[tuple[str, int]] = []
+        for seconds in [*range(1100, 1201, 10), *odd, *range(1211, 1400, 10)]:
+            said += [(one.anomaly.event, one.anomaly.time) for one in bank.advance("gw-1", at(seconds))]
+        assert said == [("raised", at(1321))], odd
+
+
+def test_a_gap_of_the_gateway_half_as_long_as_a_silence_would_have_to_be_counts_for_no_sensor() -> None:
+    readings = together(4, [30.0 * place for place in range(40)])
+    back = [one for one in together(4, [1270.0 + 30.0 * place for place in range(20)]) if one.device != "d3"]
+    back = [msgspec.structs.replace(one, seq=1000 + place) for place, one in enumerate(back)]
+    bank = Bank(ALONE)
+    bank.judge(keyed(readings))
+    raised: list[int] = []
+    for seconds in range(1000, 1170, 10):
+        bank.advance("gw-1", at(seconds))
+    for place in range(0, len(back), 3):
+        some = back[place : place + 3]
+        bank.judge(keyed(some, offset=1000 + place))
+        said = bank.advance("gw-1", some[0].received)
+        raised += [one.anomaly.time for one in said if one.anomaly.event == "raised"]
+
+    assert raised == [at(1450)], "silent since 1170, for 280 s, of which 100 count for nobody"
 
 
 def test_for_as_long_as_somebody_allows_a_sensor_may_be_silent() -> None:

@@ -14,6 +14,7 @@ from gateway.detect.bank import Arrival, Bank, StateError
 from gateway.detect.config import DetectConfig, Limits, Rate, Rules, Spike
 from gateway.detect.snapshot import decode, encode, fingerprint, row_of
 from gateway.detect.state import Columns, Table
+from gateway.wire import Command
 
 HOT = DetectConfig(rules=(Rules(limits=Limits(high=80.0)),))
 
@@ -82,6 +83,34 @@ def test_a_storm_goes_on_where_it_was_and_a_replay_does_not_count_it_twice() -> 
     expected = bank.judge(arrivals[12:])
     assert "storm" in {one.anomaly.rule for one in expected}
     assert [one for one in again if one.offset >= 12] == expected
+
+
+def test_a_replay_counts_no_sensor_of_a_gateway_twice() -> None:
+    """Two sensors are too few for their silence to be that of their gateway; the record of that was written, their rows not."""
+    ticks = [30.0 * place for place in range(40)] + [5000.0]
+    readings = [
+        reading(20.0, tick, seq=2 * place + which, device=f"d{which}")
+        for place, tick in enumerate(ticks)
+        for which in (0, 1)
+    ]
+    bank = Bank(only(silence=True))
+    bank.judge(keyed(readings[:-2]))
+
+    other = restored(dict(bank.snapshot(1)), only(silence=True))
+    other.judge(keyed(readings[:-2]))
+
+    expected = bank.judge(keyed(readings[-2:], offset=80))
+    assert [one.anomaly.event for one in expected] == ["raised", "cleared"] * 2
+    assert other.judge(keyed(readings[-2:], offset=80)) == expected
+
+
+def test_a_row_that_was_to_be_written_and_is_forgotten_is_only_deleted() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=1))
+    ((_, _, raised),) = bank.judge(keyed([reading(99.0)]))
+    bank.command(Command(1, raised.id, "ack", "anna", 0))
+    bank.judge(keyed([reading(20.0, 1.0, device="boiler-8")], offset=1))
+
+    assert [value for key, value in bank.changed() if b"sensor" in key] == [b""]
 
 
 def test_nothing_is_dirty_after_a_sweep_and_a_reading_makes_its_row_so() -> None:
