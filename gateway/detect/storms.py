@@ -77,8 +77,11 @@ class Storms:
             return storm.id, self._record(gateway, storm, "updated", at, f"; {before} when last said")
         return storm.id, None
 
-    def passed(self, gateway: str, at: int) -> Word | None:
-        """It is `at` for this gateway: what is to be said if its storm is over."""
+    def passed(self, gateway: str, at: int, *, read: bool) -> Word | None:
+        """It is `at` for this gateway: what is to be said if its storm is over.
+
+        `read`: by the newest reading. What else is told of a gateway may be of an earlier time.
+        """
         storm = self._storms.get(gateway)
         if storm is None:
             return None
@@ -86,7 +89,7 @@ class Storms:
             if storm.raised and abs(at - storm.raised[-1][0]) > WITHIN:
                 del self._storms[gateway]
             return None
-        if abs(at - storm.last) <= WITHIN:
+        if at - storm.last <= WITHIN and not (read and storm.last - at > WITHIN):
             return None
         del self._storms[gateway]
         more = (

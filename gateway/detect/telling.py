@@ -66,7 +66,7 @@ class Teller:
         """What to say now that it is `at` for this gateway: that its storm is over."""
         if not self._counts_for_storms(gateway, offset):
             return []
-        over = self.storms.passed(gateway, at)
+        over = self.storms.passed(gateway, at, read=offset >= 0)
         return [] if over is None else [Said(offset, *over)]
 
     def command(self, command: Command) -> list[Said]:

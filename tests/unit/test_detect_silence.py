@@ -231,6 +231,14 @@ def test_a_clock_that_is_set_back_ends_a_storm_and_makes_none() -> None:
     assert [one.rule for one in said_of([*ahead[:9], *after], HOT)] == ["limits"] * 18
 
 
+def test_what_a_gateway_said_earlier_ends_no_storm() -> None:
+    bank = Bank(HOT)
+    bank.judge(keyed([reading(99.0, 1e6 + place, seq=place + 1, device=f"d{place}") for place in range(10)]))
+
+    assert bank.advance("gw-1", at(0.0), told=True) == []
+    assert [one.anomaly.event for one in bank.advance("gw-1", at(1e6 + 100))] == ["cleared"]
+
+
 def test_few_or_slow_anomalies_are_no_storm() -> None:
     few = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(9)]
     slow = [reading(99.0, 10.0 * place, seq=place + 1, device=f"d{place}") for place in range(40)]
