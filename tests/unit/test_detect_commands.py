@@ -164,7 +164,7 @@ def test_the_fastest_change_is_accepted_and_not_only_the_one_that_was_told() -> 
     plant.says("accept", plant.said[0])
 
     assert [one.event for one in plant.said] == ["raised"]
-    assert plant.sees(35.0, 21.0) == []
+    assert plant.sees(39.0, 21.0) == [], "22 more in the same time: less than 1.9 times as fast as by 14"
 
 
 def test_a_level_of_long_ago_is_not_what_a_fault_goes_back_to() -> None:
