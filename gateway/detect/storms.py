@@ -1,5 +1,6 @@
 """Storms: when many sensors of one gateway raise anomalies at once, that is one thing to look at and not hundreds."""
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ class Storm(msgspec.Struct):
     """What one gateway raised of late.
 
     Attributes:
-        raised: time and sensor of each, while there is no storm.
+        raised: time and sensor of each, while there is no storm; sensors are digests of their names.
         id: of the storm; empty: there is none.
         since, spool, seq: of the first anomaly that made it one.
         key: of that too; all records of a storm have it, so that they stay in order.
@@ -44,6 +45,11 @@ Word = tuple[bytes | None, Anomaly]
 """A record: its key and its value."""
 
 
+def _short(sensor: Sensor) -> str:
+    """Tells it from the others of its gateway. A record with the names of all that are in a storm could be too large for Kafka."""
+    return hashlib.blake2b(f"{sensor.device}\0{sensor.sensor}".encode(), digest_size=6).hexdigest()
+
+
 class Storms:
     """The storms of all gateways in one partition. Times are those of the gateway's clock, as it stamps what it receives."""
 
@@ -52,7 +58,7 @@ class Storms:
 
     def raised(self, sensor: Sensor, at: int, first: Origin) -> tuple[str, Word | None]:
         """An anomaly was raised: the id of the storm it is in, if any, and what is to be said of that before."""
-        gateway, name = sensor.gateway, f"{sensor.device}\0{sensor.sensor}"
+        gateway, name = sensor.gateway, _short(sensor)
         storm = self._storms.setdefault(gateway, Storm())
         if not storm.id:
             storm.raised = [one for one in storm.raised if abs(at - one[0]) <= WITHIN]

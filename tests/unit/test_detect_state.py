@@ -113,6 +113,14 @@ def test_a_row_that_was_to_be_written_and_is_forgotten_is_only_deleted() -> None
     assert [value for key, value in bank.changed() if b"sensor" in key] == [b""]
 
 
+def test_a_storm_of_many_sensors_with_long_names_fits_into_a_record() -> None:
+    bank, count = Bank(HOT), 2000
+    bank.judge(keyed([reading(99.0, place / 100, device=f"{place:0200}") for place in range(count)]))
+
+    [gateway] = [value for key, value in saved(bank).items() if b"gateway" in key]
+    assert 12 * count < len(gateway) < 20 * count, "a megabyte is 50,000 of them"
+
+
 def test_nothing_is_dirty_after_a_sweep_and_a_reading_makes_its_row_so() -> None:
     bank = Bank(HOT)
     bank.judge(keyed([reading(20.0), reading(20.0, device="boiler-8")]))
