@@ -193,6 +193,7 @@ def test_a_rule_that_is_turned_on_knows_what_was_usual_before(
     before: DetectConfig, after: DetectConfig
 ) -> None:
     values = [round(value, 2) for value in noise(1500)]
+    values[1200:1204] = [21.0, 21.01, 21.02, 21.0]  # whoever begins to learn here is surprised soon
     readings = keyed(series([*values, 60.0, *[21.0] * 30], 100.0))
     bank, always = Bank(before), Bank(after)
     bank.judge(readings[:1200])
@@ -201,6 +202,19 @@ def test_a_rule_that_is_turned_on_knows_what_was_usual_before(
 
     assert other.judge(readings[1200:1500]) == []
     assert other.judge(readings[1500:]) == always.judge(readings[1500:]) != []
+
+
+def test_what_stayed_within_a_limit_is_known_when_the_limit_is_gone() -> None:
+    values = [round(value, 2) for value in noise(1500)]
+    values[500], values[1200:1204] = 60.0, [21.0, 21.01, 21.02, 21.0]
+    readings = keyed(series([*values, 60.0], 100.0))
+    bank = Bank(only(rate=Rate(0.05)))
+    assert bank.judge(readings[:1200])
+
+    other = restored(saved(bank), only(rate=True))
+
+    assert other.judge(readings[1200:1500]) == []
+    assert [one.anomaly.event for one in other.judge(readings[1500:])] == ["raised"]
 
 
 def test_an_open_anomaly_that_no_rule_judges_any_more_is_cleared() -> None:
