@@ -92,7 +92,7 @@ class Storms:
         if storm is None:
             return None
         if not storm.id:
-            if storm.raised and abs(at - storm.raised[-1][0]) > WITHIN:
+            if storm.raised and at - storm.raised[-1][0] > WITHIN:
                 del self._storms[gateway]
             return None
         if at - storm.last <= WITHIN and not (read and storm.last - at > WITHIN):

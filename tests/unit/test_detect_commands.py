@@ -1,5 +1,7 @@
 """What people say of anomalies."""
 
+from itertools import count
+
 import msgspec
 import pytest
 from detecting import NOON, SECOND, keyed, noise, only, reading, series
@@ -11,11 +13,12 @@ from gateway.detect.config import DetectConfig, Limits
 from gateway.wire import VERSION, Anomaly, Command, decode_command, encode_command
 
 SLOW = 100.0
+TIMES = count(NOON + 10**9 * SECOND)
 BEFORE = noise(1200)
 
 
 def command(verb: str, anomaly: Anomaly, by: str = "anna") -> Command:
-    return decode_command(encode_command(Command(VERSION, anomaly.id, verb, by, NOON + 10**9 * SECOND)))  # type: ignore[arg-type]
+    return decode_command(encode_command(Command(VERSION, anomaly.id, verb, by, next(TIMES))))  # type: ignore[arg-type]
 
 
 class Watched:

@@ -70,6 +70,10 @@ def test_before_enough_is_known_and_of_states_and_counters_the_learned_rules_say
         assert said_of(series([*values, 1e4, 1e4, 21.0], interval), config) == []
 
 
+def test_a_rule_that_is_off_says_nothing() -> None:
+    assert said_of(series([*BEFORE, 1e4, *[21.0] * 70, -1e4, 21.0], SLOW), only()) == []
+
+
 def test_the_jitter_of_times_makes_no_rates() -> None:
     """Two readings a millisecond apart do not differ by thousands of degrees a second."""
     readings = series(BEFORE, SLOW)
