@@ -56,6 +56,15 @@ def test_an_acknowledgement_is_an_event_and_said_once() -> None:
     assert len(plant.bank.changed()) == 2, "so that a crash does not repeat it"
 
 
+@pytest.mark.parametrize("verb", ["ack", "accept", "fault"])
+def test_the_same_word_again_says_nothing_however_much_later(verb: str) -> None:
+    plant = Watched(HOT, [99.0])
+    (raised,) = plant.said
+
+    assert len(plant.says(verb, raised)) == 1
+    assert plant.says(verb, raised) == []
+
+
 def test_an_unknown_anomaly_says_nothing() -> None:
     plant = Watched(HOT, [99.0])
 
