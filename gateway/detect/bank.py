@@ -18,7 +18,7 @@ from gateway.detect.snapshot import StateError
 from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
-from gateway.wire import CLOCK_UNSET, Arrival, Command, Reading
+from gateway.wire import CLOCK_UNSET, Arrival, Command
 
 __all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
@@ -106,7 +106,8 @@ class Bank:
                     continue
                 while len(index) >= self._config.max_sensors:
                     said += self._forget_oldest(arrivals, pending, place)
-                row = self._meet(key, reading)
+                sensor = Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit)
+                row, _ = self._rows.make(sensor)
                 pending.new.append(len(rows))
             rows.append(row)
             places.append(place)
@@ -238,10 +239,6 @@ class Bank:
         found.sort(key=lambda one: one[1].place)
         told = sorted(pending.forgot + self._teller.tell(arrivals, found), key=lambda one: one[0])
         return self._count([one for _, one in told])
-
-    def _meet(self, key: bytes | None, reading: Reading) -> int:
-        row, _ = self._rows.make(Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit))
-        return row
 
     def _forget_oldest(self, arrivals: Sequence[Arrival], pending: "_Pending", place: int) -> list[Said]:
         """Make room for a sensor that comes with the record in this place."""
