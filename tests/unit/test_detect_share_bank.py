@@ -98,6 +98,27 @@ def test_readings_by_a_clock_in_doubt_show_nobody_silent() -> None:
         assert [one.event for one in cluster.said] == events
 
 
+@pytest.mark.parametrize("ahead", [[], [1e6], [1e6, 2e6]])
+def test_a_clock_that_was_ahead_for_a_moment_hides_no_silence_afterwards(ahead: list[float]) -> None:
+    cluster = Cluster(
+        keyed(
+            [
+                *(reading(20.0, 30.0 * n, seq=n + 1) for n in range(40)),
+                *(reading(20.0, late, seq=1, device="boiler-9") for late in ahead),
+                *(reading(20.0, 1170.0 + 10 * n, seq=n + 1, device="boiler-8") for n in range(25)),
+            ]
+        ),
+        lambda: Bank(only(silence=True)),
+    )
+    share = cluster.share()
+    while cluster.poll(share, 1):
+        cluster.commit(share)
+
+    assert [(one.event, one.device) for one in cluster.said if one.event == "raised"] == [
+        ("raised", "boiler-7")
+    ]
+
+
 @pytest.fixture(scope="module")
 def fleet() -> list[Arrival]:
     """What the laboratory sends to one partition: of two gateways, one of which falls silent."""
