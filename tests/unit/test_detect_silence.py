@@ -134,6 +134,21 @@ def test_a_sensor_is_found_silent_whatever_the_rhythm_of_its_gateway_was_for_a_m
         assert said == [("raised", at(1321))], odd
 
 
+def test_what_a_gateway_said_hours_ago_puts_no_silence_off() -> None:
+    raised: list[list[int]] = []
+    for old in (False, True):
+        bank = Bank(ALONE)
+        bank.judge(keyed(series([20.0] * 40, 30.0)))
+        said = []
+        for seconds in range(1100, 1400, 10):
+            said += bank.advance("gw-1", at(seconds))
+            if old:
+                assert bank.advance("gw-1", at(seconds - 7200), told=True) == []
+        raised.append([one.anomaly.time for one in said])
+
+    assert raised[0] == raised[1] != []
+
+
 def test_a_gap_of_the_gateway_half_as_long_as_a_silence_would_have_to_be_counts_for_no_sensor() -> None:
     bank, readings = Bank(ALONE), together(4, [30.0 * place for place in range(40)])
     bank.judge(keyed(readings))
