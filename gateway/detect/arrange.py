@@ -6,20 +6,24 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gateway.detect.poll import DAY, KINDS, Poll, Spools, in_rounds, passed, shifted, since, starts
+from gateway.detect.poll import (
+    DAY,
+    KINDS,
+    LONGEST,
+    Poll,
+    Spools,
+    clock_was_set,
+    in_rounds,
+    passed,
+    shifted,
+    since,
+    starts,
+)
 from gateway.detect.state import LONG_AGO, Bools, Columns, Floats, Ints
 from gateway.wire import Arrival
 
 CLOCK_STEP: Final = 10
 """So many late readings in a row, each later than the one before, are a clock set back, not stragglers."""
-
-LONGEST: Final = 21_600.0
-"""Seconds: a longer interval adds no more to the time for which a sensor was watched. While the clock is in doubt, it is one that
-was set."""
-
-YEAR: Final = 31_536_000.0
-"""Seconds: a longer interval is a clock that was set, whatever is said of it. No rule looks so far back."""
-
 
 T = TypeVar("T", bound=np.generic)
 
@@ -117,8 +121,7 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
     before = shifted(value, first, core["value"][head])
     elapsed = passed(time, earlier)
     doubted = _behind(records.unset, first, core["unset"][head])
-    stepped = (records.unset != doubted) | (elapsed > np.where(records.unset, LONGEST, YEAR))
-    stepped &= earlier != LONG_AGO
+    stepped = clock_was_set(elapsed, records.unset, doubted) & (earlier != LONG_AGO)
     elapsed[stepped | (earlier == LONG_AGO)] = 0.0
     ones = np.ones(len(row), np.int64)
     number = since(ones, first, core["number"][head]) - 1
@@ -138,6 +141,7 @@ def _poll(arrivals: Sequence[Arrival], records: Records, core: Columns, spools: 
         seq=records.seq,
         spool=records.spool,
         unset=records.unset,
+        doubted=doubted,
         first=first,
         before=before,
         before2=shifted(before, first, core["before"][head]),

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 
 from devices.reading import is_name
-from gateway.detect.arrange import YEAR, Records, arrange, remember
+from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Said, Sensor
-from gateway.detect.poll import SECOND, Poll
+from gateway.detect.poll import SECOND, YEAR, Poll
 from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
 from gateway.detect.rules.spike import Spike
@@ -18,7 +18,7 @@ from gateway.detect.snapshot import StateError
 from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
-from gateway.wire import CLOCK_UNSET, Arrival, Command, Reading
+from gateway.wire import CLOCK_UNSET, Arrival, Command
 
 __all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
@@ -106,7 +106,8 @@ class Bank:
                     continue
                 while len(index) >= self._config.max_sensors:
                     said += self._forget_oldest(arrivals, pending, place)
-                row = self._meet(key, reading)
+                sensor = Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit)
+                row, _ = self._rows.make(sensor)
                 pending.new.append(len(rows))
             rows.append(row)
             places.append(place)
@@ -214,7 +215,7 @@ class Bank:
             offset, _, reading = readings[place]
             new[place] = offset > reflected.get(reading.gateway, -1)
         rows.heard.hear(row, records.received, new, records.place)
-        rows.arrived[row] = records.offset
+        rows.arrived[row] = np.maximum(rows.arrived[row], records.offset)  # what is read again is no news
         self._writer.judged(row, int(records.offset.max()))
         # Absurd values overflow, and a value that is not known yet is NaN: both compare as they should.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -239,27 +240,26 @@ class Bank:
         told = sorted(pending.forgot + self._teller.tell(arrivals, found), key=lambda one: one[0])
         return self._count([one for _, one in told])
 
-    def _meet(self, key: bytes | None, reading: Reading) -> int:
-        row, _ = self._rows.make(Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit))
-        return row
-
     def _forget_oldest(self, arrivals: Sequence[Arrival], pending: "_Pending", place: int) -> list[Said]:
         """Make room for a sensor that comes with the record in this place."""
         rows = self._rows
         new = pending.rows[pending.noted :]
-        rows.arrived[new] = [arrivals[each].offset for each in pending.places[pending.noted :]]
+        offsets = [arrivals[each].offset for each in pending.places[pending.noted :]]
+        rows.arrived[new] = np.maximum(rows.arrived[new], np.array(offsets, np.int64))
         pending.noted = len(pending.rows)
+        pending.known.update(new)
         oldest = rows.oldest()
         said: list[Said] = []
-        if oldest in pending.rows:
+        if oldest in pending.known:
             said = self._judge(arrivals, pending)
             pending.clear()
         why = f"more than {self._config.max_sensors} sensors report, and this one has been silent for longest"
         pending.forgot += [(place, one) for one in self._teller.forget(oldest, why, arrivals[place].offset)]
         self._writer.forgotten(oldest)
         gateway = rows.drop(oldest).gateway
-        if not len(rows.heard.rows(gateway)):
+        if not rows.heard.knows(gateway):
             self._teller.forget_gateway(gateway)
+            self._writer.forgotten_gateway(gateway)
         self.counts.forgotten += 1
         return said
 
@@ -283,6 +283,7 @@ class _Pending:
         self.places: list[int] = []
         self.new: list[int] = []
         self.noted = 0
+        self.known: set[int] = set()
         self.forgot: list[tuple[int, Said]] = []
 
     def clear(self) -> None:
@@ -292,6 +293,7 @@ class _Pending:
         self.new.clear()
         self.forgot.clear()
         self.noted = 0
+        self.known.clear()
 
 
 def _hearing(rule: Rule, found: list[tuple[Rule, Finding]]) -> Say:

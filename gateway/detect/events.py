@@ -70,6 +70,7 @@ class Slot(msgspec.Struct):
         spool, seq, since: the first reading that showed it.
         open: raised and not cleared.
         said: verbs of commands that it has had; a second time they change nothing.
+        heard: times of the newest commands that it has had: each start hears all of them again.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Slot(msgspec.Struct):
     since: int
     open: bool = True
     said: list[str] = []
+    heard: list[int] = []
 
 
 class Sensor(msgspec.Struct):

@@ -20,6 +20,9 @@ _LATE: Final = 1.5
 _SLACK: Final = 5 * SECOND
 """A sign of life that comes so many times later than usual, and so many nanoseconds, follows an absence."""
 
+SET_BACK: Final = 3600 * SECOND
+"""Readings that came by a clock that is behind by so many nanoseconds show that it was set back."""
+
 GAP: Final = 60 * SECOND
 """Nanoseconds."""
 
@@ -134,6 +137,8 @@ class Heard:
         number, columns = self.number(gateway), self.columns
         columns["told"][number] |= told
         before, every = int(columns["alive"][number]), int(columns["every"][number])
+        if not told and before - until > SET_BACK:
+            columns["alive"][number] = before = LONG_AGO
         if before == LONG_AGO or until - before > _LATE * every + _SLACK:
             columns["since"][number] = until
             columns["every"][number] = (

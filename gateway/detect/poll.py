@@ -17,6 +17,13 @@ KINDS: Final = 8
 SECOND: Final = 1_000_000_000
 DAY: Final = 86_400 * SECOND
 
+LONGEST: Final = 21_600.0
+"""Seconds: a longer interval adds no more to the time for which a sensor was watched. While the clock is in doubt, it is one that
+was set."""
+
+YEAR: Final = 31_536_000.0
+"""Seconds: a longer interval is a clock that was set, whatever is said of it. No rule looks so far back."""
+
 CORE: Final[Mapping[str, str | tuple[str, tuple[int]]]] = {
     "offset": "i8",
     "time": "i8",
@@ -137,7 +144,7 @@ class Poll(msgspec.Struct):
         spools: names the numbers in `core`.
         place: in `arrivals`.
         row, value, time, received, seq, spool, unset: of the reading; `spool` is a number, see Spools; unset: the clock was in
-            doubt.
+            doubt; doubted: it was at the reading before.
         first: the elements that begin a row.
         before: value of the reading before of the same sensor; NaN for the first one ever.
         before2: of the one before that.
@@ -161,6 +168,7 @@ class Poll(msgspec.Struct):
     seq: Ints
     spool: Ints
     unset: Bools
+    doubted: Bools
     first: Ints
     before: Floats
     before2: Floats
@@ -224,6 +232,11 @@ def since(array: Ints, first: Ints, begin: Ints) -> Ints:
     total = np.cumsum(array)
     counts = np.diff(first, append=len(array))
     return total + np.repeat(begin - total[first] + array[first], counts)
+
+
+def clock_was_set(interval: Floats, unset: Bools, doubted: Bools) -> Bools:
+    """Whether so many seconds say only that: by a clock that was in doubt at one of two readings, or that jumped."""
+    return np.asarray((unset != doubted) | (interval > np.where(unset, LONGEST, YEAR)))
 
 
 def passed(time: Ints, before: Ints) -> Floats:

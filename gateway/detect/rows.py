@@ -45,6 +45,7 @@ class Rows:
         self.arrived: Ints = np.zeros(0, np.int64)
         self.dirty: Bools = np.zeros(0, np.bool_)
         self.index: dict[Name, int] = {}
+        self._queue: list[tuple[int, int]] = []
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -83,9 +84,19 @@ class Rows:
         return sensor
 
     def oldest(self) -> int:
-        """The row of the sensor that is unheard of for longest."""
-        rows = np.fromiter(self.index.values(), np.int64, len(self.index))
-        return int(rows[np.argmin(self.arrived[rows])])
+        """The row of the sensor that is unheard of for longest.
+
+        `arrived` only rises: so who has not been heard of since the rows were last put in order is still older than all others.
+        """
+        while True:
+            while self._queue:
+                row, arrived = self._queue[-1]
+                if self.sensors[row] is not None and self.arrived[row] == arrived:
+                    return row
+                self._queue.pop()
+            rows = np.fromiter(self.index.values(), np.int64, len(self.index))
+            rows = rows[np.argsort(-self.arrived[rows], kind="stable")]
+            self._queue = list(zip(rows.tolist(), self.arrived[rows].tolist(), strict=True))
 
     def last(self, row: int) -> Origin:
         """The last reading that was judged of this sensor."""

@@ -10,6 +10,7 @@ import structlog
 from gateway.config import DetectKafka
 from gateway.detect.events import Said
 from gateway.detect.gateways import Gateways
+from gateway.detect.heard import SET_BACK
 from gateway.detect.snapshot import StateError
 from gateway.kafka.client import Record
 from gateway.kafka.consumer import Polled
@@ -212,7 +213,8 @@ class Share:
 
     def _advance(self, gateway: str, until: int, *, told: bool = False) -> None:
         """All that this gateway received up to then has been judged."""
-        if until > self._latest.get(gateway, 0):
+        latest = self._latest.get(gateway, 0)
+        if until > latest or (not told and latest - until > SET_BACK):
             self._latest[gateway] = until
             self._said += self.bank.advance(gateway, until, told=told)
 

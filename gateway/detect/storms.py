@@ -1,5 +1,6 @@
 """Storms: when many sensors of one gateway raise anomalies at once, that is one thing to look at and not hundreds."""
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -10,7 +11,8 @@ from gateway.wire import VERSION, Anomaly
 
 SENSORS: Final = 10
 WITHIN: Final = 60_000_000_000
-"""So many sensors that raise anomalies within so many nanoseconds are a storm; after so long without another it is over."""
+"""So many sensors that raise anomalies within so many nanoseconds are a storm; after so long without another it is over. So it
+is when the clock was set back by as much, or nobody would see its end before that time comes again."""
 
 RULE: Final = "storm"
 
@@ -19,7 +21,7 @@ class Storm(msgspec.Struct):
     """What one gateway raised of late.
 
     Attributes:
-        raised: time and sensor of each, while there is no storm.
+        raised: time and sensor of each, while there is no storm; sensors are digests of their names.
         id: of the storm; empty: there is none.
         since, spool, seq: of the first anomaly that made it one.
         key: of that too; all records of a storm have it, so that they stay in order.
@@ -43,6 +45,11 @@ Word = tuple[bytes | None, Anomaly]
 """A record: its key and its value."""
 
 
+def _short(sensor: Sensor) -> str:
+    """Tells it from the others of its gateway. A record with the names of all that are in a storm could be too large for Kafka."""
+    return hashlib.blake2b(f"{sensor.device}\0{sensor.sensor}".encode(), digest_size=6).hexdigest()
+
+
 class Storms:
     """The storms of all gateways in one partition. Times are those of the gateway's clock, as it stamps what it receives."""
 
@@ -51,10 +58,10 @@ class Storms:
 
     def raised(self, sensor: Sensor, at: int, first: Origin) -> tuple[str, Word | None]:
         """An anomaly was raised: the id of the storm it is in, if any, and what is to be said of that before."""
-        gateway, name = sensor.gateway, f"{sensor.device}\0{sensor.sensor}"
+        gateway, name = sensor.gateway, _short(sensor)
         storm = self._storms.setdefault(gateway, Storm())
         if not storm.id:
-            storm.raised = [one for one in storm.raised if at - one[0] <= WITHIN]
+            storm.raised = [one for one in storm.raised if abs(at - one[0]) <= WITHIN]
             storm.raised.append((at, name))
             sensors = {each for _, each in storm.raised}
             if len(sensors) < SENSORS:
@@ -76,8 +83,11 @@ class Storms:
             return storm.id, self._record(gateway, storm, "updated", at, f"; {before} when last said")
         return storm.id, None
 
-    def passed(self, gateway: str, at: int) -> Word | None:
-        """It is `at` for this gateway: what is to be said if its storm is over."""
+    def passed(self, gateway: str, at: int, *, read: bool) -> Word | None:
+        """It is `at` for this gateway: what is to be said if its storm is over.
+
+        `read`: by the newest reading. What else is told of a gateway may be of an earlier time.
+        """
         storm = self._storms.get(gateway)
         if storm is None:
             return None
@@ -85,10 +95,15 @@ class Storms:
             if storm.raised and at - storm.raised[-1][0] > WITHIN:
                 del self._storms[gateway]
             return None
-        if at - storm.last <= WITHIN:
+        if at - storm.last <= WITHIN and not (read and storm.last - at > WITHIN):
             return None
         del self._storms[gateway]
-        return self._record(gateway, storm, "cleared", at, f"; no more since {duration(at - storm.last)}")
+        more = (
+            f"no more since {duration(at - storm.last)}"
+            if at > storm.last
+            else "the clock was set back since"
+        )
+        return self._record(gateway, storm, "cleared", at, f"; {more}")
 
     def save(self, gateway: str) -> Storm:
         """What is known of one gateway."""

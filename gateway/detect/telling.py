@@ -1,7 +1,7 @@
 """Turns what rules find into records, and remembers which anomalies are open."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from gateway.detect.storms import Storms
 from gateway.detect.text import duration
 from gateway.detect.writing import Writer
 from gateway.wire import Arrival, Command
+
+MOST_HEARD: Final = 100
+"""Commands of one anomaly that are known again."""
 
 
 class Teller:
@@ -63,7 +66,7 @@ class Teller:
         """What to say now that it is `at` for this gateway: that its storm is over."""
         if not self._counts_for_storms(gateway, offset):
             return []
-        over = self.storms.passed(gateway, at)
+        over = self.storms.passed(gateway, at, read=offset >= 0)
         return [] if over is None else [Said(offset, *over)]
 
     def command(self, command: Command) -> list[Said]:
@@ -71,7 +74,14 @@ class Teller:
         row, place = self._ids.get(command.id, (-1, ""))
         sensor = self._rows.sensors[row] if row >= 0 else None
         slot = sensor.slots.get(place) if sensor is not None else None
-        if sensor is None or slot is None or slot.id != command.id or command.verb in slot.said:
+        if sensor is None or slot is None or slot.id != command.id:
+            return []
+        again = command.verb in slot.said
+        if command.time in slot.heard or (again and command.verb == "ack"):
+            return []
+        slot.heard = [*slot.heard, command.time][-MOST_HEARD:]
+        self._writer.changed_row(row)
+        if again:  # it counts again once another word came between
             return []
         rule = self._rows.by_slot[place]
         # The last word counts: after `fault` one may still `accept`, and the other way round.
@@ -91,7 +101,6 @@ class Teller:
                 finding = Finding(-1, row, event, slot.grade, text, at=command.time)
         if finding.event == "cleared":
             self._clear(slot)
-        self._writer.changed_row(row)
         # By the clock of whoever said it: no storm is over for that.
         return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
 

@@ -38,6 +38,8 @@ def sigmas(score: float) -> str:
 
 def duration(nanoseconds: int) -> str:
     """`35 s`, `12 min`, `5 h`, `3 days`, rounded; the larger unit begins where two of it are full."""
+    if nanoseconds < 0:
+        return "an unknown time (the clock was set back)"
     seconds = nanoseconds / _SECOND
     if seconds < 10:  # noqa: PLR2004 - below ten, tenths matter
         return f"{seconds:.1f} s"

@@ -62,6 +62,11 @@ class Writer:
         self._changed.pop(row, None)
         self._gone.append(sensor_key(sensor.key, sensor.device, sensor.sensor))
 
+    def forgotten_gateway(self, gateway: str) -> None:
+        """None of its sensors is remembered."""
+        self.reflected.pop(gateway, None)
+        self._gone.append(gateway_key(gateway))
+
     def changed(self) -> list[Written]:
         """See Bank."""
         written: list[Written] = [(key, b"") for key in self._gone]

@@ -301,9 +301,12 @@ class Silence:
 
     def judge(self, now: Now) -> list[Word]:
         since = now.sensor.received
-        if since is None or now.previous is None or now.reading.received <= since or now.stepped:
+        if since is None or now.previous is None or now.reading.received <= since:
             return []
         gap = (now.reading.received - since) / 1e9
+        unset, before = ("clock_unset" in one.flags for one in (now.reading, now.previous))
+        if unset != before or gap > (6 * 3600 if unset else 365 * 86_400):
+            return []
         bound = max(5 * self.usual, 3 * self.slow, 60.0) if self.count >= 30 else INF
         self.learn(gap)
         if self.settings is None:

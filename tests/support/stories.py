@@ -28,6 +28,7 @@ def story(seed: int, count: int, pace: float) -> list[Arrival]:
     time = [NOON] * len(SENSORS)
     value = [20.0] * len(SENSORS)
     unset = [False] * len(SENSORS)
+    ahead = [0] * len(SENSORS)  # the clock of the device before that of the gateway
     readings: list[Reading] = []
     for seq in range(1, count + 1):
         which = chance.randrange(len(SENSORS))
@@ -45,6 +46,8 @@ def story(seed: int, count: int, pace: float) -> list[Arrival]:
             value[which] = round(20 + chance.gauss(0, 0.4) + which, which % 3)
         elif mood < 0.72:
             value[which] = chance.choice((90.0, -5.0, 1e200, 1e-200, float("nan"), 24.5))
+        if chance.random() < 0.003:
+            ahead[which] = round(chance.choice((0, 3600, 2 * YEAR / SECOND)) * SECOND)
         at = time[which] - (round(chance.random() * 20 * SECOND) if chance.random() < 0.03 else 0)
         sensor = SENSORS[which]
         readings.append(
@@ -56,7 +59,7 @@ def story(seed: int, count: int, pace: float) -> list[Arrival]:
                 "line",
                 f"d{which}",
                 sensor,
-                at,
+                at + ahead[which],
                 at,
                 value[which],
                 "°C",

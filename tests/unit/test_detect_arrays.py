@@ -5,12 +5,15 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+from detecting import keyed, only, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Found, Oracle
 from stories import CONFIG, story
 
 from gateway.detect.bank import Arrival, Bank, Said
+
+SPIKES = only(spike=True)
 
 
 def found(said: list[Said]) -> list[Found]:
@@ -37,6 +40,22 @@ def test_a_long_story_is_told_the_same_in_arrays_and_in_plain_python(pace: float
 
     assert found(said) == expected
     assert {one[1] for one in expected} >= {"limits", "rate", "silence", "spike"}
+
+
+def test_floors_of_the_scale_are_the_same_in_both() -> None:
+    """Levels that stay, with hardly any noise: the scale is 1 % of the long-run deviation, or the last digit ever written."""
+    chance = random.Random(3)
+    for digits in ((4, 4), (4, 0), (0, 4)):
+        levels = [chance.uniform(-20, 20) for _ in range(12)]
+        values = [
+            round(level + chance.gauss(0, 1e-4), digits[place % 2]) + 0.0
+            for place, level in enumerate(levels)
+            for _ in range(150)
+        ]
+        arrivals = keyed(series(values))
+        expected = Oracle(SPIKES).judge(arrivals)
+        assert found(Bank(SPIKES).judge(arrivals)) == expected
+        assert len(expected) > 10
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,3 +1,7 @@
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
 import pytest
 from detecting import KEY, OFF, keyed, noise, reading, said_of, series
 from hypothesis import given, settings
@@ -6,6 +10,7 @@ from hypothesis import strategies as st
 from devices.reading import type_of_value
 from gateway.detect.bank import Arrival, Bank, Counts
 from gateway.detect.config import DetectConfig, Limits, Rules, Spike
+from gateway.detect.heard import Heard
 from gateway.wire import Anomaly, Reading, decode_anomaly, encode_anomaly
 
 BOTH = Rules(limits=Limits(low=5.0, high=80.0), spike=Spike(warm_up=10))
@@ -108,6 +113,19 @@ def test_names_that_no_gateway_sends_are_counted(name: str) -> None:
     assert counts == Counts(unnamed=1)
 
 
+def test_many_spools_are_forgotten_and_those_that_sensors_are_at_are_not() -> None:
+    bank = Bank(LIMIT_ONLY)
+    bank.judge(keyed([reading(20.0, 0.0, seq=5, spool="mine")]))
+    for place in range(1, 1200):
+        one = reading(20.0, float(place), spool=f"spool-{place}", device="boiler-8")
+        bank.judge(keyed([one], offset=place))
+    assert len(bank._rows.spools) < 1100
+
+    bank.judge(keyed([reading(20.0, 1.0, seq=5, spool="mine")], offset=1200))
+
+    assert bank.counts.repeated == 1
+
+
 def test_sensors_of_two_devices_do_not_meet() -> None:
     readings = [reading(99.0, 1.0, seq=1), reading(20.0, 1.0, seq=2, device="boiler-8")]
 
@@ -142,6 +160,54 @@ def test_without_room_the_sensor_unheard_of_for_longest_is_forgotten_and_its_ano
         "and this one has been silent for longest"
     )
     assert (bank.sensors, bank.open, bank.counts.forgotten) == (2, 1, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=120), st.lists(st.integers(0, 120), max_size=5))
+def test_who_is_forgotten_is_who_was_unheard_of_for_longest_wherever_a_poll_ends(
+    names: list[int], cuts: list[int]
+) -> None:
+    config = DetectConfig(rules=LIMIT_ONLY.rules, max_sensors=3)
+    arrivals = keyed(
+        [reading(99.0, place, seq=place + 1, device=f"d{name}") for place, name in enumerate(names)]
+    )
+    expected, known = [], list[int]()
+    for name in names:
+        if name in known:
+            known.remove(name)
+        else:
+            if len(known) == 3:
+                expected.append(("cleared", f"d{known.pop(0)}"))
+            expected.append(("raised", f"d{name}"))
+        known.append(name)
+
+    bank = Bank(config)
+    said = [
+        one.anomaly
+        for start, end in pairwise([0, *sorted(cuts), len(arrivals)])
+        for one in bank.judge(arrivals[start:end])
+    ]
+
+    assert [(one.event, one.device) for one in said if one.rule == "limits"] == expected
+
+
+def test_a_flood_of_new_names_looks_through_all_sensors_once_and_not_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bank, looks = Bank(DetectConfig(rules=LIMIT_ONLY.rules, max_sensors=1000)), 0
+    bank.judge(keyed([reading(20.0, 0.0, device=f"a{number}") for number in range(1000)]))
+    argsort = np.argsort
+
+    def counting(array: np.ndarray[Any, Any], **how: Any) -> np.ndarray[Any, Any]:
+        nonlocal looks
+        looks += len(array) == 1000
+        return argsort(array, **how)
+
+    monkeypatch.setattr(np, "argsort", counting)
+    monkeypatch.delattr(Heard, "rows")
+    bank.judge(keyed([reading(20.0, 1.0, device=f"b{number}") for number in range(900)], offset=1000))
+
+    assert (bank.counts.forgotten, looks) == (900, 1)
 
 
 values = st.lists(

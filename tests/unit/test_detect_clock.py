@@ -51,6 +51,29 @@ def test_a_clock_that_jumps_by_hours_is_the_same_if_it_was_in_doubt() -> None:
     assert said_of(started_and_set(by=5 * 3600 * SECOND, flags=()), ALONE) != []
 
 
+def test_a_clock_of_the_gateway_that_jumps_while_that_of_the_device_goes_on_is_the_same() -> None:
+    readings = series([20.0 + place % 7 for place in range(440)], 30.0)
+    for flags in (UNSET, ()):
+        jumped = [
+            msgspec.structs.replace(one, received=one.received - YEARS * (place < 40), flags=flags)
+            for place, one in enumerate(readings)
+        ]
+        assert said_of(jumped, ALONE) == []
+        silent = [*jumped[:400], *jumped[430:]]
+        assert [one.event for one in said_of(silent, ALONE)] == ["raised", "cleared"], (
+            "nothing was learnt of it"
+        )
+
+
+def test_a_clock_of_the_device_that_jumps_hides_no_silence() -> None:
+    readings = [*series([20.0] * 40, 30.0), reading(21.0, 2000.0, seq=41)]
+    readings[40] = msgspec.structs.replace(readings[40], time=readings[40].time + YEARS)
+
+    raised, cleared = said_of(readings, ALONE)
+
+    assert (raised.score, cleared.sentence) == (830.0, "back at 21 °C after 14 min of silence")
+
+
 def test_a_silence_by_a_clock_in_doubt_is_a_silence() -> None:
     readings = before_ntp([*series([20.0] * 40, 30.0), reading(21.0, 2000.0, seq=41)])
 

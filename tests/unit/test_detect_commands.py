@@ -1,7 +1,10 @@
 """What people say of anomalies."""
 
+from itertools import count
+
+import msgspec
 import pytest
-from detecting import NOON, SECOND, keyed, noise, only, series
+from detecting import NOON, SECOND, keyed, noise, only, reading, series
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +13,12 @@ from gateway.detect.config import DetectConfig, Limits
 from gateway.wire import VERSION, Anomaly, Command, decode_command, encode_command
 
 SLOW = 100.0
+TIMES = count(NOON + 10**9 * SECOND)
 BEFORE = noise(1200)
 
 
 def command(verb: str, anomaly: Anomaly, by: str = "anna") -> Command:
-    return decode_command(encode_command(Command(VERSION, anomaly.id, verb, by, NOON + 10**9 * SECOND)))  # type: ignore[arg-type]
+    return decode_command(encode_command(Command(VERSION, anomaly.id, verb, by, next(TIMES))))  # type: ignore[arg-type]
 
 
 class Watched:
@@ -52,10 +56,26 @@ def test_an_acknowledgement_is_an_event_and_said_once() -> None:
     assert len(plant.bank.changed()) == 2, "so that a crash does not repeat it"
 
 
+@pytest.mark.parametrize("verb", ["ack", "accept", "fault"])
+def test_the_same_word_again_says_nothing_however_much_later(verb: str) -> None:
+    plant = Watched(HOT, [99.0])
+    (raised,) = plant.said
+
+    assert len(plant.says(verb, raised)) == 1
+    assert plant.says(verb, raised) == []
+
+
 def test_an_unknown_anomaly_says_nothing() -> None:
     plant = Watched(HOT, [99.0])
 
     assert plant.bank.command(Command(VERSION, "none", "accept", "anna", 0)) == []
+
+
+def test_of_anomalies_that_others_took_the_place_of_nothing_is_kept() -> None:
+    plant = Watched(HOT, [99.0, 20.0] * 50)
+
+    assert len(plant.said) == 100
+    assert len(plant.bank._teller._ids) == 1
 
 
 @pytest.mark.parametrize("by", ["", "a\nb", "x" * 1000])
@@ -128,6 +148,94 @@ def test_a_level_accepted_by_a_person_is_normal_at_once() -> None:
     assert plant.sees(*noise(100, seed=3, mean=35.0)) == []
 
 
+@pytest.mark.parametrize(
+    ("config", "odd", "calm"),
+    [(SEEN, 25.0, [21.0] * 4), (RATE, 35.0, [21.0, 21.1] * 3)],
+    ids=["seen", "rate"],
+)
+def test_only_the_fault_that_was_named_is_forgotten_and_the_next_one_teaches(
+    config: DetectConfig, odd: float, calm: list[float]
+) -> None:
+    plant = Watched(config, [*BEFORE, odd])
+    plant.says("fault", plant.said[0])
+    plant.sees(*calm)
+
+    assert [one.event for one in plant.sees(odd, *calm)] == ["raised", "cleared"]
+    assert plant.sees(odd, *calm) == []
+
+
+def test_a_fault_below_the_range_is_forgotten_too() -> None:
+    plant = Watched(SEEN, [*BEFORE, 15.0, 21.0])
+    plant.says("fault", plant.said[0])
+
+    assert [one.event for one in plant.sees(15.0)] == ["raised"]
+
+
+def test_the_fastest_change_is_accepted_and_not_only_the_one_that_was_told() -> None:
+    plant = Watched(RATE, [*BEFORE, 31.0, 17.0])  # by 10 and back by 14, less than twice as fast
+    plant.says("accept", plant.said[0])
+
+    assert [one.event for one in plant.said] == ["raised"]
+    assert plant.sees(39.0, 21.0) == [], "22 more in the same time: less than 1.9 times as fast as by 14"
+
+
+def test_a_level_of_long_ago_is_not_what_a_fault_goes_back_to() -> None:
+    plant = Watched(SPIKE, [*BEFORE, *noise(200, seed=2, mean=35.0)])
+    (spike,) = plant.sees(60.0)
+    plant.sees(*noise(4, seed=3, mean=35.0))
+
+    plant.says("fault", spike)
+
+    (again,) = plant.sees(60.0)
+    assert again.event == "raised"
+    assert again.low == pytest.approx(spike.low, abs=0.5)
+
+
+def test_a_second_fault_forgets_nothing_that_was_learnt_since_the_first() -> None:
+    plant = Watched(SPIKE, [*BEFORE, *noise(70, seed=2, mean=35.0)])
+    raised = plant.said[0]
+    plant.says("fault", raised)
+    plant.sees(*(value + place / 400 for place, value in enumerate(noise(800, seed=3))))
+    name = [(keyed(series([0.0]))[0].key, "boiler-7", "temperature")]
+    before = plant.bank.expected(name)
+
+    for verb in ("accept", "fault"):
+        plant.says(verb, raised)
+
+    assert plant.bank.expected(name) == before
+
+
+def test_a_run_that_was_accepted_after_it_was_over_may_come_again() -> None:
+    plant = Watched(STUCK, [*BEFORE, *[22.0] * 30, 21.0])
+    raised, cleared = plant.said
+    assert cleared.event == "cleared"
+    plant.says("accept", raised)
+
+    assert plant.sees(*[22.0] * 100, 21.0) == []
+
+
+def test_a_silence_that_was_accepted_is_told_again_when_it_is_half_as_long_again_until_it_is_a_fault() -> (
+    None
+):
+    bank, readings = Bank(only(silence=True)), series([20.0] * 200, 30.0)
+    bank.judge(keyed(readings))
+    last = 199 * 30
+
+    def next_one(since: int) -> Anomaly:
+        times = range(since, since + 1000, 10)
+        return next(one.anomaly for at in times for one in bank.advance("gw-1", NOON + at * SECOND))
+
+    first = next_one(last)
+    assert (first.event, first.score) == ("raised", 170.0)
+    bank.command(command("accept", first))
+    second = next_one(last + 180)
+    assert (second.event, second.score) == ("raised", 270.0)
+    bank.command(command("fault", second))
+    bank.judge(keyed([reading(21.0, last + 300.0, seq=201)], offset=200))
+    third = next_one(last + 300)
+    assert (third.event, third.score) == ("raised", 160.0)
+
+
 def test_a_run_that_was_accepted_may_come_again() -> None:
     plant = Watched(STUCK, [*BEFORE, *[22.0] * 30])
     plant.says("accept", plant.said[0])
@@ -175,6 +283,26 @@ def test_a_limit_is_not_moved_by_accepting() -> None:
         "accepted as normal by anna: the high limit 80 stays: raise it in detect.toml if it is too tight"
     )
     assert [one.event for one in plant.sees(20.0, 99.0)] == ["raised"]
+
+
+@given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8))
+def test_words_that_are_heard_again_after_a_restart_are_not_obeyed_again(verbs: list[str]) -> None:
+    """Each start reads the topic of commands from its beginning."""
+    plant = Watched(HOT, [99.0])
+    words = [
+        msgspec.structs.replace(command(verb, plant.said[0]), time=NOON + place)
+        for place, verb in enumerate(verbs)
+    ]
+    for word in words:
+        plant.bank.command(word)
+    state = dict(plant.bank.snapshot(10))
+
+    plant.bank = Bank(HOT)
+    for key, value in state.items():
+        plant.bank.restore(key, value)
+
+    assert [one for word in words for one in plant.bank.command(word)] == []
+    assert dict(plant.bank.changed()) == {}
 
 
 @given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8), st.integers(0, 3))

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.detect.config import Rate, SpikeAggregate, Stuck
+from gateway.detect.text import LARGEST
+from gateway.wire import decode_anomaly, encode_anomaly
 
 SLOW = 100.0
 """Seconds between two readings: 1000 of them are more than a day."""
@@ -67,6 +69,10 @@ def test_before_enough_is_known_and_of_states_and_counters_the_learned_rules_say
 ) -> None:
     for config in (RATE, SEEN, STUCK):
         assert said_of(series([*values, 1e4, 1e4, 21.0], interval), config) == []
+
+
+def test_a_rule_that_is_off_says_nothing() -> None:
+    assert said_of(series([*BEFORE, 1e4, *[21.0] * 70, -1e4, 21.0], SLOW), only()) == []
 
 
 def test_the_jitter_of_times_makes_no_rates() -> None:
@@ -177,6 +183,16 @@ def seen(values: list[float]) -> tuple[float, float]:
     middles = [sorted(three)[1] for three in zip(values, values[1:], values[2:], strict=False)][: 1000 - 2]
     rest = values[1000:]
     return min(middles + rest), max(middles + rest)
+
+
+def test_how_far_a_value_is_outside_of_a_range_of_next_to_nothing_is_still_a_number() -> None:
+    """Or nobody could read the record."""
+    tiny = [5e-324 * (place * 7 % 100) for place in range(1200)]
+
+    (raised,) = said_of(series([*tiny, 1.0], SLOW), SEEN)
+
+    assert raised.score == LARGEST
+    assert decode_anomaly(encode_anomaly(raised)) == raised
 
 
 def test_what_was_seen_once_is_no_news_and_garbage_in_the_warm_up_hides_nothing() -> None:

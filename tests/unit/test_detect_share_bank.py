@@ -4,9 +4,11 @@ import random
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from detect_fleet import SETTINGS, SPEAK, WARM_UP, Fleet
 from detect_terms import Terms, compared
+from detecting import keyed, only, reading, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_partition import STEPS, Cluster, Step
@@ -22,6 +24,7 @@ NOON = 1_767_355_200 * SECOND
 CONFIG = DetectConfig(
     rules=(Rules(sensor="*", limits=Limits(low=-3.0, high=3.0), spike=Spike(warm_up=10), silence=False),)
 )
+HOT = only(limits=Limits(high=80.0))
 COUNT = 120
 
 
@@ -62,6 +65,58 @@ def test_there_is_something_to_say() -> None:
     cluster = Cluster(readings(1), bank)
     cluster.play([])
     assert {"limits", "spike"} <= {one.rule for one in cluster.said}
+
+
+def test_an_anomaly_that_no_rule_judges_any_more_is_cleared_also_where_readings_are_read_again() -> None:
+    cluster = Cluster(keyed(series([20.0, 99.0, *[99.0] * 20])), lambda: Bank(HOT))
+    share = cluster.share()
+    cluster.poll(share, 5)
+    cluster.snapshot(share, 9)
+    cluster.poll(share, 5)
+    cluster.commit(share)
+
+    successor = Cluster(cluster.readings, lambda: Bank(only()))
+    successor.rows, successor.committed = cluster.rows, cluster.committed
+    successor.play([])
+
+    assert [one.event for one in cluster.said] == ["raised"]
+    assert [one.event for one in successor.said] == ["cleared"]
+
+
+def test_readings_by_a_clock_in_doubt_show_nobody_silent() -> None:
+    others = [reading(20.0 + n % 7, 10.0 * n, seq=n + 1, device="boiler-8") for n in range(148)]
+    mine = [reading(20.0 + n % 7, 30.0 * n, seq=n + 1) for n in range(40)]
+    for flags, events in (((), ["raised"]), (("clock_unset",), [])):
+        late = [
+            msgspec.structs.replace(one, flags=flags) if n >= 118 else one for n, one in enumerate(others)
+        ]
+        readings = sorted([*mine, *late], key=lambda one: one.time)
+        cluster = Cluster(keyed(readings), lambda: Bank(only(silence=True)))
+        share = cluster.share()
+        while cluster.poll(share, 1):
+            cluster.commit(share)
+        assert [one.event for one in cluster.said] == events
+
+
+@pytest.mark.parametrize("ahead", [[], [1e6], [1e6, 2e6]])
+def test_a_clock_that_was_ahead_for_a_moment_hides_no_silence_afterwards(ahead: list[float]) -> None:
+    cluster = Cluster(
+        keyed(
+            [
+                *(reading(20.0, 30.0 * n, seq=n + 1) for n in range(40)),
+                *(reading(20.0, late, seq=1, device="boiler-9") for late in ahead),
+                *(reading(20.0, 1170.0 + 10 * n, seq=n + 1, device="boiler-8") for n in range(25)),
+            ]
+        ),
+        lambda: Bank(only(silence=True)),
+    )
+    share = cluster.share()
+    while cluster.poll(share, 1):
+        cluster.commit(share)
+
+    assert [(one.event, one.device) for one in cluster.said if one.event == "raised"] == [
+        ("raised", "boiler-7")
+    ]
 
 
 @pytest.fixture(scope="module")

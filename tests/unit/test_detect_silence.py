@@ -124,6 +124,45 @@ def test_a_gateway_that_has_just_come_back_proves_nobody_silent() -> None:
     assert bank.advance("gw-1", at(5010)) == []
 
 
+def test_a_sensor_is_found_silent_whatever_the_rhythm_of_its_gateway_was_for_a_moment() -> None:
+    for odd in ([1200.1, 1200.2], [900.0, 1210.0]):  # a burst; one that is out of order
+        bank = Bank(ALONE)
+        bank.judge(keyed(series([20.0] * 40, 30.0)))
+        said: list[tuple[str, int]] = []
+        for seconds in [*range(1100, 1201, 10), *odd, *range(1211, 1400, 10)]:
+            said += [(one.anomaly.event, one.anomaly.time) for one in bank.advance("gw-1", at(seconds))]
+        assert said == [("raised", at(1321))], odd
+
+
+def test_what_a_gateway_said_hours_ago_puts_no_silence_off() -> None:
+    raised: list[list[int]] = []
+    for old in (False, True):
+        bank = Bank(ALONE)
+        bank.judge(keyed(series([20.0] * 40, 30.0)))
+        said = []
+        for seconds in range(1100, 1400, 10):
+            said += bank.advance("gw-1", at(seconds))
+            if old:
+                assert bank.advance("gw-1", at(seconds - 7200), told=True) == []
+        raised.append([one.anomaly.time for one in said])
+
+    assert raised[0] == raised[1] != []
+
+
+def test_a_gap_of_the_gateway_half_as_long_as_a_silence_would_have_to_be_counts_for_no_sensor() -> None:
+    bank, readings = Bank(ALONE), together(4, [30.0 * place for place in range(40)])
+    bank.judge(keyed(readings))
+    said: list[tuple[str, str, int]] = []
+    for place, seconds in enumerate(range(1000, 1500, 10)):
+        if seconds >= 1270 and seconds % 30 == 10:  # the others are back after 100 s
+            some = [reading(20.0, seconds, seq=9000 + 3 * place + n, device=f"d{n}") for n in range(3)]
+            bank.judge(keyed(some, offset=9000 + 3 * place))
+        found = [one.anomaly for one in bank.advance("gw-1", at(seconds), told=True)]
+        said += [(one.event, one.device, one.time) for one in found]
+
+    assert said == [("raised", "d3", at(1430))], "150 s and the gap after 1170"
+
+
 def test_for_as_long_as_somebody_allows_a_sensor_may_be_silent() -> None:
     said = said_of(series([20.0, 21.0], 400.0), only(silence=Silence(300.0)))
 
@@ -188,6 +227,26 @@ def test_the_clock_of_who_acknowledges_ends_no_storm() -> None:
     [last] = bank.judge(keyed(readings[11:], offset=11))
     assert answer.anomaly.event == "acknowledged"
     assert last.anomaly.storm == said[-1].anomaly.storm
+
+
+def test_a_clock_that_is_set_back_ends_a_storm_and_makes_none() -> None:
+    ahead = [reading(99.0, 1e6 + place, seq=place + 1, device=f"d{place}") for place in range(10)]
+    after = [reading(99.0, float(place), seq=100 + place, device=f"e{place}") for place in range(9)]
+
+    storm = [one for one in said_of([*ahead, *after], HOT) if one.rule == "storm"]
+    assert [one.event for one in storm] == ["raised", "cleared"]
+    assert storm[1].sentence == (
+        "10 sensors of gateway gw-1 raised 10 anomalies within 9.0 s; the clock was set back since"
+    )
+    assert [one.rule for one in said_of([*ahead[:9], *after], HOT)] == ["limits"] * 18
+
+
+def test_what_a_gateway_said_earlier_ends_no_storm() -> None:
+    bank = Bank(HOT)
+    bank.judge(keyed([reading(99.0, 1e6 + place, seq=place + 1, device=f"d{place}") for place in range(10)]))
+
+    assert bank.advance("gw-1", at(0.0), told=True) == []
+    assert [one.anomaly.event for one in bank.advance("gw-1", at(1e6 + 100))] == ["cleared"]
 
 
 def test_few_or_slow_anomalies_are_no_storm() -> None:

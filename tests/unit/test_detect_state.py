@@ -5,15 +5,16 @@ import random
 import msgspec
 import numpy as np
 import pytest
-from detecting import keyed, noise, reading, series
+from detecting import keyed, noise, only, reading, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import CONFIG, story
 
-from gateway.detect.bank import Bank, StateError
-from gateway.detect.config import DetectConfig, Limits, Rules
+from gateway.detect.bank import Arrival, Bank, StateError
+from gateway.detect.config import DetectConfig, Limits, Rate, Rules, Spike
 from gateway.detect.snapshot import decode, encode, fingerprint, row_of
 from gateway.detect.state import Columns, Table
+from gateway.wire import Command
 
 HOT = DetectConfig(rules=(Rules(limits=Limits(high=80.0)),))
 
@@ -84,6 +85,42 @@ def test_a_storm_goes_on_where_it_was_and_a_replay_does_not_count_it_twice() -> 
     assert [one for one in again if one.offset >= 12] == expected
 
 
+def test_a_replay_counts_no_sensor_of_a_gateway_twice() -> None:
+    """Two sensors are too few for their silence to be that of their gateway; the record of that was written, their rows not."""
+    ticks = [30.0 * place for place in range(40)] + [5000.0]
+    readings = [
+        reading(20.0, tick, seq=2 * place + which, device=f"d{which}")
+        for place, tick in enumerate(ticks)
+        for which in (0, 1)
+    ]
+    bank = Bank(only(silence=True))
+    bank.judge(keyed(readings[:-2]))
+
+    other = restored(dict(bank.snapshot(1)), only(silence=True))
+    other.judge(keyed(readings[:-2]))
+
+    expected = bank.judge(keyed(readings[-2:], offset=80))
+    assert [one.anomaly.event for one in expected] == ["raised", "cleared"] * 2
+    assert other.judge(keyed(readings[-2:], offset=80)) == expected
+
+
+def test_a_row_that_was_to_be_written_and_is_forgotten_is_only_deleted() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=1))
+    ((_, _, raised),) = bank.judge(keyed([reading(99.0)]))
+    bank.command(Command(1, raised.id, "ack", "anna", 0))
+    bank.judge(keyed([reading(20.0, 1.0, device="boiler-8")], offset=1))
+
+    assert [value for key, value in bank.changed() if b"sensor" in key] == [b""]
+
+
+def test_a_storm_of_many_sensors_with_long_names_fits_into_a_record() -> None:
+    bank, count = Bank(HOT), 2000
+    bank.judge(keyed([reading(99.0, place / 100, device=f"{place:0200}") for place in range(count)]))
+
+    [gateway] = [value for key, value in saved(bank).items() if b"gateway" in key]
+    assert 12 * count < len(gateway) < 20 * count, "a megabyte is 50,000 of them"
+
+
 def test_nothing_is_dirty_after_a_sweep_and_a_reading_makes_its_row_so() -> None:
     bank = Bank(HOT)
     bank.judge(keyed([reading(20.0), reading(20.0, device="boiler-8")]))
@@ -128,6 +165,56 @@ def test_an_open_anomaly_is_cleared_under_its_id_after_a_restore() -> None:
 
     assert (cleared.event, cleared.id, cleared.since) == ("cleared", raised.id, raised.since)
     assert cleared.sentence == "back at 20 °C below 79.2 °C after 5.0 s; highest 99 °C"
+
+
+@pytest.mark.parametrize(("threshold", "events"), [(7.0, ["raised"]), (100.0, [])])
+def test_a_threshold_that_was_changed_holds_for_sensors_that_are_known(
+    threshold: float, events: list[str]
+) -> None:
+    bank = Bank(only(spike=Spike(threshold=50.0)))
+    bank.judge(keyed(series(noise(200))))
+
+    other = restored(saved(bank), only(spike=Spike(threshold=threshold)))
+
+    said = other.judge(keyed([reading(26.0, 200.0, seq=201)], offset=200))
+    assert [one.anomaly.event for one in said] == events
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (only(never_seen=False), only(never_seen=True)),
+        (only(rate=False), only(rate=True)),
+        (only(rate=Rate(1e9)), only(rate=True)),
+        (only(stuck=False), only(stuck=True)),
+    ],
+)
+def test_a_rule_that_is_turned_on_knows_what_was_usual_before(
+    before: DetectConfig, after: DetectConfig
+) -> None:
+    values = [round(value, 2) for value in noise(1500)]
+    values[1200:1204] = [21.0, 21.01, 21.02, 21.0]  # whoever begins to learn here is surprised soon
+    readings = keyed(series([*values, 60.0, *[21.0] * 30], 100.0))
+    bank, always = Bank(before), Bank(after)
+    bank.judge(readings[:1200])
+    other = restored(saved(bank), after)
+    always.judge(readings[:1500])
+
+    assert other.judge(readings[1200:1500]) == []
+    assert other.judge(readings[1500:]) == always.judge(readings[1500:]) != []
+
+
+def test_what_stayed_within_a_limit_is_known_when_the_limit_is_gone() -> None:
+    values = [round(value, 2) for value in noise(1500)]
+    values[500], values[1200:1204] = 60.0, [21.0, 21.01, 21.02, 21.0]
+    readings = keyed(series([*values, 60.0], 100.0))
+    bank = Bank(only(rate=Rate(0.05)))
+    assert bank.judge(readings[:1200])
+
+    other = restored(saved(bank), only(rate=True))
+
+    assert other.judge(readings[1200:1500]) == []
+    assert [one.anomaly.event for one in other.judge(readings[1500:])] == ["raised"]
 
 
 def test_an_open_anomaly_that_no_rule_judges_any_more_is_cleared() -> None:
@@ -212,6 +299,17 @@ def test_a_sensor_takes_so_many_bytes() -> None:
     bank.judge(keyed(series(generator.gauss(21, 0.4) for _ in range(500))))
 
     assert max(len(key) + len(value) for key, value in saved(bank).items()) < 2500
+
+
+def test_of_a_gateway_that_is_forgotten_nothing_is_left_in_the_topic() -> None:
+    bank = Bank(DetectConfig(rules=HOT.rules, max_sensors=2))
+    topic: dict[bytes, bytes] = {}
+    for number in range(20):
+        one = msgspec.structs.replace(reading(20.0, number), gateway=f"gw-{number % 7}")
+        bank.judge([Arrival(number, f"{one.gateway}/boiler-7".encode(), one)])
+        topic |= saved(bank)
+
+    assert len([value for value in topic.values() if value]) == 4, "two sensors and their gateways"
 
 
 def test_gateways_that_are_forgotten_do_not_end_a_snapshot_before_its_rows() -> None:

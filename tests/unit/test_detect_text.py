@@ -58,6 +58,7 @@ def test_every_mean_and_scale_can_be_shown(mean: float, scale: float) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
+        (-0.1, "an unknown time (the clock was set back)"),
         (0, "0.0 s"),
         (2.5, "2.5 s"),
         (35, "35 s"),

@@ -86,6 +86,8 @@ class Jumps:
         if wanted is not None:
             for name in ("warm_up", "threshold", "tau"):
                 self.settings[name][row] = getattr(wanted, name)
+            if self.columns["phase"][row] == CALM:
+                self.columns["wanted"][row] = wanted.threshold  # it may be another than before the restart
         return wanted is not None
 
     def judge(

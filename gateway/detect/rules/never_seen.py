@@ -54,11 +54,11 @@ class NeverSeen:
         x = np.where(ready, value, middle)
         low, high = state["low"][row], state["high"][row]
         outside = (x < low) | (x > high) | state["open"][row]
-        outside &= self.settings["on"][row] & (np.abs(value) < LARGEST)
+        outside &= np.abs(value) < LARGEST  # whom nobody judges learns all the same: it may be judged one day
         if not outside.any():
             return
         margin = MARGIN + EARLY / np.maximum(poll.age, 1.0)
-        judged = ready & poll.is_quantity()
+        judged = self.settings["on"][row] & ready & poll.is_quantity()
         suspect = judged & (np.maximum(value - high, low - value) > margin * (high - low))
         concerned = poll.whole_rows(outside & (suspect | state["open"][row]))
         silent = np.flatnonzero(outside & ~concerned)
@@ -139,7 +139,7 @@ class NeverSeen:
         reading, row = poll.reading(element), int(poll.row[element])
         value, unit, bottom, top = poll.shown(element), reading.unit, float(low), float(high)
         distance = max(float(value) - top, bottom - float(value), 0.0)
-        share = distance / (top - bottom)
+        share = min(distance / (top - bottom), LARGEST)  # of a range of denormals it could be infinite
         text = f"{quantity(bottom, unit, value)} to {quantity(top, unit, value)}"
         if event == "cleared":
             state = self.columns
@@ -156,5 +156,6 @@ class NeverSeen:
                 f"by {100 * share:.3g} % of it"
             )
             if event == "updated":
-                text += f"; {100 * float(said) / (top - bottom):.3g} % when last said"
+                before = min(float(said) / (top - bottom), LARGEST)
+                text += f"; {100 * before:.3g} % when last said"
         say(Finding(int(poll.place[element]), row, event, "alarm", text, share, bottom, top))

@@ -58,8 +58,11 @@ class Rate:
         learned = self.settings["learned"][poll.row]
         change = np.abs(poll.value - poll.before)
         change[(poll.elapsed == 0) | ~(change < LARGEST)] = np.nan
-        time = np.where(learned, np.maximum(poll.elapsed, interval(poll)), poll.elapsed)
-        rate = change / np.where(poll.elapsed > 0, time, 1.0)
+        elapsed = np.where(poll.elapsed > 0, poll.elapsed, 1.0)
+        paced = change / np.maximum(
+            elapsed, interval(poll)
+        )  # learnt also where nobody judges by it, for one day somebody may
+        rate = np.where(learned, paced, change / elapsed)
         state, row = self.columns, poll.row
         record = state["record"][row]
         margin = MARGIN + 0.5 / np.maximum(poll.age, 1.0)
@@ -68,8 +71,8 @@ class Rate:
             ready &= poll.is_quantity()
         suspect = np.where(learned, ready & (rate > margin * record), rate > self.settings["limit"][row])
         concerned = poll.whole_rows(suspect | state["open"][row])
-        silent = np.flatnonzero(learned & ~concerned & (rate > record))
-        np.maximum.at(state["record"], row[silent], rate[silent])
+        silent = np.flatnonzero(~concerned & (paced > record))
+        np.maximum.at(state["record"], row[silent], paced[silent])
         for element, rows in in_rounds(row, np.flatnonzero(concerned & (rate >= 0))):
             r, taught, record = rate[element], learned[element], state["record"][rows]
             bound = np.where(taught & ready[element] & (record > 0), margin[element] * record, np.inf)
@@ -92,7 +95,7 @@ class Rate:
             teaches = cleared & taught & ~state["unlearned"][rows]
             state["earlier"][rows] = np.where(raised, record, state["earlier"][rows])
             state["unlearned"][rows] &= ~raised
-            grown = np.where(teaches, peak, np.where(~is_open & ~raised & taught, r, 0.0))
+            grown = np.where(teaches, peak, np.where(~is_open & ~raised, paced[element], 0.0))
             state["record"][rows] = np.maximum(record, grown)
             poll.ratio[element] = np.maximum(poll.ratio[element], r / np.where(is_open, 2 * said, limit))
             for at in np.flatnonzero(raised | updated | cleared):

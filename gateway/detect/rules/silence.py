@@ -9,7 +9,7 @@ from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding, Origin
 from gateway.detect.heard import Heard
 from gateway.detect.intervals import FIELDS, learn, remarkable
-from gateway.detect.poll import Poll
+from gateway.detect.poll import Poll, clock_was_set, passed
 from gateway.detect.rules.rule import Say
 from gateway.detect.state import LONG_AGO, Columns, Floats, Ints
 from gateway.detect.text import duration, quantity
@@ -51,7 +51,10 @@ class Silence:
         before = np.empty_like(poll.received)
         before[1:] = poll.received[:-1]
         before[poll.first] = poll.core["received"][poll.row[poll.first]]
-        gap = np.where((before == LONG_AGO) | poll.stepped, 0, poll.received - before) / 1e9
+        gap = passed(poll.received, before)
+        # By the clock of the gateway: the time of a reading may be by one of its device.
+        was_set = clock_was_set(gap, poll.unset, poll.doubted)
+        gap[was_set | (before == LONG_AGO)] = 0.0
         came = np.flatnonzero(gap > 0)
         bound, usual = np.full(len(gap), np.inf), columns["usual"][poll.row]
         bound[came], usual[came] = learn(columns, poll.row[came], gap[came])
@@ -61,19 +64,17 @@ class Silence:
         back = poll.first[columns["open"][poll.row[poll.first]]].tolist()
         for at in sorted({*raised, *back}):
             row, reading, place = int(poll.row[at]), poll.reading(at), int(poll.place[at])
-            silent = 0 if poll.stepped[at] else max(0, int(poll.received[at]) - int(before[at]))
+            silent = 0 if was_set[at] else max(0, int(poll.received[at]) - int(before[at]))
             if not columns["open"][row]:
                 text = self._text(row, silent, float(usual[at]))
                 say(Finding(place, row, "raised", "alarm", text, silent / 1e9, first=poll.previous(at)))
             lasted = (
-                "a silence in which the clock was set"
-                if poll.stepped[at]
-                else f"{duration(silent)} of silence"
+                "a silence in which the clock was set" if was_set[at] else f"{duration(silent)} of silence"
             )
             text = f"back at {quantity(poll.shown(at), reading.unit)} after {lasted}"
             say(Finding(place, row, "cleared", "alarm", text))
             columns["open"][row] = False
-            columns["said"][row] = columns["said"][row] if poll.stepped[at] else silent / 1e9
+            columns["said"][row] = columns["said"][row] if was_set[at] else silent / 1e9
 
     def advance(
         self, rows: Ints, received: Ints, until: int, last: Callable[[int], Origin], say: Say

@@ -109,7 +109,8 @@ def finding(
         )
     elif jump.kind == "accepted":
         level = spread(jump.level, jump.spread, words.unit)
-        text = f"accepted as new level: {level} in the {jump.values} {words.values} of the last {lasted}; was {usual}"
+        which = f"{words.values} of the last {lasted}" if words.time >= jump.since else f"last {words.values}"
+        text = f"accepted as new level: {level} in the {jump.values} {which}; was {usual}"
     else:
         text = f"{words.shown} is {sigmas(jump.score)} from {usual}"
         if jump.kind == "updated":
