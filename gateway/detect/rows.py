@@ -73,6 +73,16 @@ class Rows:
         judging = [rule.watch(row, sensor.device, sensor.sensor, self._config) for rule in self.rules]
         return row, {rule.slot for rule, judges in zip(self.rules, judging, strict=True) if judges}
 
+    def begin_anew(self, row: int) -> None:
+        """Forget what the values of a sensor were like. When it was heard of stays."""
+        for name in ("number", "watched", "value", "before", "rises", "falls", "kinds", "known"):
+            self.core[name][row] = self.core.fresh()[name]
+        sensor = self.sensor(row)
+        for rule in self.rules:
+            if rule is not self.silence:
+                rule.columns.reset(row)
+                rule.watch(row, sensor.device, sensor.sensor, self._config)
+
     def drop(self, row: int) -> Sensor:
         """Free the row of a sensor."""
         sensor = self.sensor(row)

@@ -104,14 +104,14 @@ class Teller:
         # By the clock of whoever said it: no storm is over for that.
         return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
 
-    def forget(self, row: int, why: str, offset: int) -> list[Said]:
-        """What to say of a sensor that is no longer watched."""
+    def forget(self, row: int, why: str, offset: int, but: str = "") -> list[Said]:
+        """What to say of a sensor that is no longer watched, or learnt anew `but` for what one rule knows."""
         said: list[Said] = []
         sensor = self._rows.sensor(row)
-        for place in sensor.slots:
+        for place in [one for one in sensor.slots if one != but]:
             if sensor.slots[place].open:
                 said.append(self._unwatched(row, place, why, offset))
-            del self._ids[sensor.slots[place].id]
+            del self._ids[sensor.slots.pop(place).id]
         return said
 
     def forget_gateway(self, gateway: str) -> None:
