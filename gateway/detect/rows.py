@@ -62,8 +62,9 @@ class Rows:
         if not self._free:
             self._grow()
         row = self._free.pop()
-        self.table.reset(row)
-        if saved is not None:
+        if saved is None:
+            self.table.reset(row)
+        else:
             self.table.load(row, saved)
         self.sensors[row] = sensor
         self.index[(sensor.key, sensor.device, sensor.sensor)] = row
