@@ -90,7 +90,7 @@ class Gateways:
                 event = "cleared" if silence.open else "accepted"
                 silence.open = False
                 text = f"accepted as normal by {by_whom(command)}: gateway {gateway} is not missed until it is heard again"
-        return [_said(gateway, silence, event, text, command.time)]
+        return [_said(gateway, silence, event, text, command.time, by_whom(command))]
 
     def changed(self) -> list[tuple[bytes, bytes]]:
         """See Bank."""
@@ -139,7 +139,7 @@ def _place(gateway: str, partitions: int) -> int:
     return zlib.crc32(gateway.encode()) % partitions if partitions else -1
 
 
-def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, at: int) -> Said:
+def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, at: int, by: str = "") -> Said:
     anomaly = Anomaly(
         v=VERSION,
         id=silence.id,
@@ -157,5 +157,6 @@ def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, a
         seq=0,
         score=silence.silent if event == "raised" else 0.0,
         unit="s",
+        by=by,
     )
     return Said(-1, gateway.encode(), anomaly)

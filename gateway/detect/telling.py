@@ -102,7 +102,8 @@ class Teller:
         if finding.event == "cleared":
             self._clear(slot)
         # By the clock of whoever said it: no storm is over for that.
-        return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
+        said = record(sensor, rule.name, slot, finding, None, self._rows.last(row))
+        return [Said(-1, sensor.key, msgspec.structs.replace(said, by=by))]
 
     def forget(self, row: int, why: str, offset: int, but: str = "") -> list[Said]:
         """What to say of a sensor that is no longer watched, or learnt anew `but` for what one rule knows."""

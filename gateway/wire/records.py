@@ -116,6 +116,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
         flags: of that reading.
         first_spool, first_seq: identity of the first reading that showed it.
         storm: id of the storm of anomalies of its gateway in which it was raised, if any.
+        by: who said so, of an event that a Command made.
     """
 
     v: int
@@ -140,6 +141,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     first_spool: str = ""
     first_seq: Sequence = 0
     storm: str = ""
+    by: str = ""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -233,13 +233,43 @@ def test_nobody_answering_is_told(
     assert len(topic.said) == 1
 
 
-def test_what_is_acknowledged_is_not_said_again(
-    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("verb", "event_name", "said"),
+    [
+        ("ack", "acknowledged", "acknowledged already by anna"),
+        ("accept", "cleared", "accepted already by anna"),
+        ("accept", "accepted", "accepted already by anna"),
+        ("fault", "fault", "called a real fault already by anna"),
+    ],
+)
+def test_what_was_said_is_not_said_again(
+    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str], verb: str, event_name: str, said: str
 ) -> None:
-    topic.lots = [[event("aaaaaaaa11"), event("aaaaaaaa11", "acknowledged")]]
+    topic.lots = [[event("aaaaaaaa11"), event("aaaaaaaa11", event_name, by="anna")]]
 
-    assert main(["ack", "aaaa", "--config", config]) == 0
-    assert capsys.readouterr().out == "aaaaaaa is acknowledged already\n"
+    assert main([verb, "aaaa", "--config", config]) == 0
+    assert capsys.readouterr().out == f"aaaaaaa is {said}\n"
+    assert not topic.said
+
+
+@pytest.mark.parametrize(("verb", "other"), [("fault", "accepted"), ("accept", "fault")])
+def test_the_other_word_may_be_said_after_the_one(
+    topic: type[Topic], config: str, verb: str, other: str
+) -> None:
+    earlier = event("aaaaaaaa11", {"fault": "fault", "accept": "accepted"}[verb], by="anna")
+    topic.lots = [[event("aaaaaaaa11"), earlier, event("aaaaaaaa11", other, by="bob")], [earlier]]
+
+    assert main([verb, "aaaa", "--config", config]) == 0
+    assert len(topic.said) == 1
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_a_wait_that_is_none_is_refused(
+    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["ack", "aaaa", f"--wait={seconds}", "--config", config])
+    assert f"'{seconds}' is not allowed: must be seconds, from 0 to 86400" in capsys.readouterr().err
     assert not topic.said
 
 

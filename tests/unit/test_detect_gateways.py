@@ -127,6 +127,7 @@ def test_what_people_say_of_a_silence_counts_once() -> None:
         ("fault", "called a real fault by ann"),
         ("cleared", "accepted as normal by ann: gateway pi-7 is not missed until it is heard again"),
     ]
+    assert {one.by for one in said} == {"ann"}
     assert len(gateways.changed()) == 1
     assert gateways.command(Command(1, "another", "ack", "ann", NOON)) == []
     assert looked(gateways, sight(1000.0, last)) == [], "it is accepted"
