@@ -89,7 +89,12 @@ def run(options: argparse.Namespace) -> int:
         stories = shown.stories()
         _print(shown, stories, options)
         if topic.damaged:
-            sys.stderr.write(f"gatewayctl anomalies: {topic.damaged} records of the topic are no anomalies\n")
+            are = (
+                "record of the topic is no anomaly"
+                if topic.damaged == 1
+                else "records of the topic are no anomalies"
+            )
+            sys.stderr.write(f"gatewayctl anomalies: {topic.damaged} {are}\n")
         if options.follow:
             _follow(topic, shown, options)
     except ReadbackError as error:

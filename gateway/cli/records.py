@@ -94,7 +94,9 @@ class Topic:
 def sensor_of(anomaly: Anomaly, *, with_gateway: bool) -> str:
     """Whose it is, for the eye."""
     if anomaly.rule == STORM:
-        return f"{anomaly.gateway}: many"
+        return plain(f"{anomaly.gateway}: many")
+    if not anomaly.device and not anomaly.sensor:
+        return plain(f"{anomaly.gateway} (gateway)")
     name = f"{anomaly.device} {anomaly.sensor}"
     return plain(f"{anomaly.gateway}/{name}" if with_gateway else name)
 

@@ -186,6 +186,29 @@ def test_two_gateways_are_told_apart(listed: Listed) -> None:
     assert "gw-2/boiler-7 temperature" in out
 
 
+def test_what_concerns_a_whole_gateway_is_called_so(listed: Listed) -> None:
+    silence = event("aa", rule="gateway-silence", device="", sensor="", gateway="pi-7")
+    for others in ([], [event("bb")]):
+        _, out = listed([silence, *others])
+        assert "  pi-7 (gateway)  " in out
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "1 record of the topic is no anomaly"), (2, "2 records of the topic are no anom")]
+)
+def test_records_that_are_no_anomalies_are_counted(
+    topic: type[Topic],
+    config: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    told: str,
+) -> None:
+    monkeypatch.setattr(topic, "damaged", count)
+    assert main(["anomalies", "--config", config]) == 0
+    assert f"gatewayctl anomalies: {told}" in capsys.readouterr().err
+
+
 def test_follow_goes_on_with_what_comes(
     topic: type[Topic], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
