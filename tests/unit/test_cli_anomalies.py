@@ -15,6 +15,7 @@ from gateway.cli.main import main
 from gateway.cli.records import kafka_of, moment
 from gateway.config import DetectKafka
 from gateway.kafka.client import Record
+from gateway.kafka.readback import ReadbackError
 from gateway.terminal import plain
 from gateway.wire import VERSION, Anomaly, decode_command
 
@@ -47,7 +48,7 @@ def event(name: str, kind: str = "raised", **fields: object) -> Anomaly:
 class Topic:
     """In place of the topic in Kafka: what it holds, and what comes after a command."""
 
-    lots: ClassVar[list[list[Anomaly]]] = []
+    lots: ClassVar[list[list[Anomaly | ReadbackError]]] = []
     said: ClassVar[list[Record]] = []
     damaged = 0
 
@@ -55,7 +56,10 @@ class Topic:
         pass
 
     def records(self) -> Iterator[Anomaly]:
-        yield from self.lots.pop(0) if self.lots else []
+        for one in self.lots.pop(0) if self.lots else []:
+            if isinstance(one, ReadbackError):
+                raise one
+            yield one
 
     def close(self) -> None:
         pass
@@ -226,6 +230,24 @@ def test_follow_goes_on_with_what_comes(
     assert capsys.readouterr().out.splitlines()[2:] == [
         "2027-01-15 08:00:00  aaaaaaa  gw-1/boiler-7 temperature  limits  alarm  cleared: back at 70 °C"
     ]
+
+
+def test_follow_waits_for_a_kafka_that_is_away_and_says_so_once_for_each_time(
+    topic: type[Topic], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tick(_seconds: float) -> None:
+        if not topic.lots:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", tick)
+    gone = ReadbackError("localhost:9092: Local: Unknown partition")
+    topic.lots = [[], [event("aaaaaaaa"), gone], [gone], [gone], [event("bbbbbbbb")], [gone], [event("cc")]]
+
+    assert main(["anomalies", "--follow", "--config", config]) == 130
+    out, err = capsys.readouterr()
+    assert [line.split()[2] for line in out.splitlines()[1:]] == ["aaaaaaa", "bbbbbbb", "cc"]
+    said = "gatewayctl anomalies: goes on when Kafka answers again: localhost:9092: Local: Unknown partition"
+    assert err.splitlines() == [said, said]
 
 
 @pytest.mark.parametrize(
