@@ -74,10 +74,10 @@ class Gateways:
 
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
-        gateway = next((name for name, one in self._silences.items() if one.id == command.id), "")
-        silence = self._silences.get(gateway)
-        if silence is None or command.verb in silence.said:
+        found = next(((name, one) for name, one in self._silences.items() if one.id == command.id), None)
+        if found is None or command.verb in found[1].said:
             return []
+        gateway, silence = found
         silence.said.append(command.verb)
         self._changed[gateway] = None
         event: type_of_event

@@ -135,6 +135,14 @@ def test_what_people_say_of_a_silence_counts_once() -> None:
     assert events(looked(gateways, sight(2000.0, {GATEWAY: status(8, 1090.0)}))) == ["raised"]
 
 
+def test_what_people_say_of_others_is_not_about_a_gateway_without_a_name() -> None:
+    gateways = Gateways()
+    looked(gateways, sight(100.0, {"": status(7, 0.0)}))
+
+    assert gateways.command(Command(1, "another", "accept", "ann", NOON)) == []
+    assert gateways.open == 1
+
+
 @pytest.mark.parametrize(
     "value", [b"", b"{}", b'{"v":2,"id":"x","place":[0,1],"since":0,"silent":1.0}', b"\xff"]
 )
