@@ -1,15 +1,16 @@
 """The rule `gateway-silence`: a gateway that says nothing is one anomaly, and not one for each of its sensors."""
 
+import re
 import zlib
 from typing import Final
 
 import msgspec
 
 from gateway.detect.events import Origin, Said, anomaly_id, by_whom, type_of_event
-from gateway.detect.snapshot import StateError
+from gateway.detect.snapshot import StateError, StrangeKeyError
 from gateway.detect.text import duration
 from gateway.kafka.statuses import Seen, Sight
-from gateway.wire import VERSION, Anomaly, Command
+from gateway.wire import GATEWAY_NAME, VERSION, Anomaly, Command
 
 RULE: Final = "gateway-silence"
 
@@ -107,10 +108,12 @@ class Gateways:
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See Bank."""
+        gateway = key.removeprefix(_KIND).decode(errors="replace")
+        if not re.search(GATEWAY_NAME, gateway):
+            raise StrangeKeyError("no gateway is called so")
         try:
             silence = msgspec.json.decode(value, type=Silence)
-            gateway = key.removeprefix(_KIND).decode()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except msgspec.MsgspecError as error:
             raise StateError(f"damaged: {error}") from None
         if silence.v != _ROW_VERSION:
             raise StateError(f"version {silence.v} of a silence; this program knows version {_ROW_VERSION}")

@@ -18,9 +18,9 @@ from gateway.config import ConfigError
 from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
+from gateway.detect.judge import MakeBank
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
-from gateway.detect.share import MakeBank
 from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
 from gateway.kafka.once import ExactlyOnceOutlet
