@@ -66,8 +66,7 @@ class Gateways:
             if seen is not None and seen.place != silence.place:
                 said += self._back(gateway, silence, seen)
         for gateway, seen in sight.seen.items():
-            silent = sight.at - max(seen.read, sight.since)
-            if silent <= max(LEAST, TIMES * seen.every) or seen.stopped or gateway in self._silences:
+            if not is_quiet(seen, sight) or seen.stopped or gateway in self._silences:
                 continue
             if _place(gateway, sight.partitions) == partition:
                 said.append(self._raise(gateway, seen, sight.at - seen.read + seen.age))
@@ -135,6 +134,11 @@ class Gateways:
         text = f"gateway {gateway} is back after {duration(max(0, seen.at - silence.since))} of silence"
         text += ", and was stopped" if seen.stopped else ""
         return [_said(gateway, silence, "cleared", text, seen.at)]
+
+
+def is_quiet(seen: Seen, sight: Sight) -> bool:
+    """Whether nothing was heard of a gateway for too long, be it that it was stopped."""
+    return sight.at - max(seen.read, sight.since) > max(LEAST, TIMES * seen.every)
 
 
 def _place(gateway: str, partitions: int) -> int:

@@ -39,6 +39,10 @@ class Judge(Protocol):
         """All that this gateway had `received` up to then has been judged. `told`: it says so itself."""
         ...
 
+    def silent(self, gateway: str) -> Sequence[Said]:
+        """All is judged that came of this gateway, and nothing more is heard of it."""
+        ...
+
     def command(self, command: Command) -> Sequence[Said]:
         """What a person said. It may come again."""
         ...

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.config import DetectKafka
 from gateway.detect.events import Said
-from gateway.detect.gateways import Gateways
+from gateway.detect.gateways import Gateways, is_quiet
 from gateway.detect.heard import SET_BACK
 from gateway.detect.judge import Judge
 from gateway.detect.restored import MARKER, VERSION, Mark, restore
@@ -56,6 +56,7 @@ class Share:
         self._began = time.monotonic()
         self._seen: Sight | None = None
         self._advanced: Sight | None = None
+        self._quiet: set[str] = set()
         restored = restore(found, partition, bank, self.gateways)
         mark, committed, self.unusable = restored.mark, restored.committed, restored.unusable
         self._take((key, b"") for key in restored.gone)
@@ -141,6 +142,10 @@ class Share:
             for gateway, status in sight.before.items():
                 if not status.unset:
                     self._advance(gateway, status.until, told=True)
+            quiet = {gateway for gateway, seen in sight.seen.items() if is_quiet(seen, sight)}
+            for gateway in sorted(quiet - self._quiet):
+                self._said += self.bank.silent(gateway)
+            self._quiet = quiet
             self._take(self.bank.changed())
 
     def _advance(self, gateway: str, until: int, *, told: bool = False) -> None:

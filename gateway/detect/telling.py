@@ -69,6 +69,11 @@ class Teller:
         over = self.storms.passed(gateway, at, read=offset >= 0)
         return [] if over is None else [Said(offset, *over)]
 
+    def silent(self, gateway: str) -> list[Said]:
+        """See Bank."""
+        over = self.storms.silent(gateway)
+        return [] if over is None else [Said(-1, *over)]
+
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
         row, place = self._ids.get(command.id, (-1, ""))
