@@ -145,7 +145,9 @@ def row_of(saved: bytes, layout: int, fresh: Row, older: Mapping[int, Layout] = 
         kind = np.dtype(_descr(older[layout]))
     if len(saved) != kind.itemsize:
         raise StateError(f"damaged: {len(saved)} bytes in place of {kind.itemsize}")
-    row: Row = np.frombuffer(bytearray(saved), kind)[0]  # copying a row field by field takes ten times as long
+    row: Row = np.frombuffer(bytearray(saved), kind)[
+        0
+    ]  # copying a row field by field takes ten times as long
     return row if kind == fresh.dtype else _taken_over(row, fresh)
 
 
