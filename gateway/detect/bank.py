@@ -165,6 +165,12 @@ class Bank:
             self._writer.changed_gateway(gateway)
         return self._count(said + over)
 
+    def silent(self, gateway: str) -> list[Said]:
+        """All is judged that came of this gateway, and nothing more is heard of it: that its storm is over."""
+        if said := self._teller.silent(gateway):
+            self._writer.changed_gateway(gateway)
+        return self._count(said)
+
     def command(self, command: Command) -> list[Said]:
         """What a person says of an anomaly, by its id. An id that this bank does not know, or the same word again: nothing."""
         return self._count(self._teller.command(command))

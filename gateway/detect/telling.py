@@ -69,6 +69,11 @@ class Teller:
         over = self.storms.passed(gateway, at, read=offset >= 0)
         return [] if over is None else [Said(offset, *over)]
 
+    def silent(self, gateway: str) -> list[Said]:
+        """See Bank."""
+        over = self.storms.silent(gateway)
+        return [] if over is None else [Said(-1, *over)]
+
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
         row, place = self._ids.get(command.id, (-1, ""))
@@ -102,7 +107,8 @@ class Teller:
         if finding.event == "cleared":
             self._clear(slot)
         # By the clock of whoever said it: no storm is over for that.
-        return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
+        said = record(sensor, rule.name, slot, finding, None, self._rows.last(row))
+        return [Said(-1, sensor.key, msgspec.structs.replace(said, by=by))]
 
     def forget(self, row: int, why: str, offset: int, but: str = "") -> list[Said]:
         """What to say of a sensor that is no longer watched, or learnt anew `but` for what one rule knows."""

@@ -51,6 +51,7 @@ def test_an_acknowledgement_is_an_event_and_said_once() -> None:
     (said,) = plant.says("ack", raised)
 
     assert (said.event, said.id, said.sentence) == ("acknowledged", raised.id, "acknowledged by anna")
+    assert (raised.by, said.by) == ("", "anna")
     assert (said.value, said.seq, said.since) == (99.0, 1, raised.since)
     assert plant.says("ack", raised) == []
     assert len(plant.bank.changed()) == 2, "so that a crash does not repeat it"
