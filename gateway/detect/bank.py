@@ -152,13 +152,9 @@ class Bank:
         self._rows.heard.alive(gateway, until, told=told)
         silence = self._rows.silence
         found: list[tuple[Rule, Finding]] = []
-        silence.advance(
-            rows,
-            self._received(rows, gateway, until),
-            until,
-            self._rows.last,
-            lambda one: found.append((silence, one)),
-        )
+        received = self._received(rows, gateway, until)
+        silence.advance(rows, received, until, self._rows.last, _hearing(silence, found))
+        found.sort(key=lambda one: one[1].at)
         said = [one for _, one in self._teller.tell((), found)]
         over = self._teller.time_passed(gateway, until)
         if said or over:

@@ -46,7 +46,7 @@ class Finding(NamedTuple):
         event, grade, sentence, score, low, high: see gateway.wire.Anomaly.
         value: if it is not that of the reading.
         first: the first reading that showed it, if it is raised by a later one.
-        at: its time, if there is no reading behind it.
+        at: its time, if it is not that of the reading; then it is about what came before that: `first`, if it is there.
     """
 
     place: int
@@ -104,8 +104,8 @@ class Sensor(msgspec.Struct):
 def record(
     sensor: Sensor, rule: str, slot: Slot, finding: Finding, arrival: Arrival | None, last: Origin
 ) -> Anomaly:
-    """The record of a finding, with the reading behind it; where there is none, with the `last` one of its sensor."""
-    reading = arrival.reading if arrival is not None else None
+    """The record of a finding, with the reading behind it; where it has a time of its own, with the `last` one before."""
+    reading = arrival.reading if arrival is not None and not finding.at else None
     shown = last.value if reading is None else reading.value
     return Anomaly(
         v=VERSION,

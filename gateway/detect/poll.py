@@ -194,10 +194,10 @@ class Poll(msgspec.Struct):
         """The reading of the same sensor before this one."""
         if not self.is_first(element):
             reading = self.reading(element - 1)
-            return Origin(reading.spool, reading.seq, reading.time)
-        row = self.row[element]
-        core = self.core
-        return Origin(self.spools.id(int(core["spool"][row])), int(core["seq"][row]), int(core["time"][row]))
+            return Origin(reading.spool, reading.seq, reading.time, float(self.value[element - 1]))
+        row, core = self.row[element], self.core
+        spool = self.spools.id(int(core["spool"][row]))
+        return Origin(spool, int(core["seq"][row]), int(core["time"][row]), float(core["value"][row]))
 
     def shown(self, element: int) -> float:
         """Its value as it came: an integer is no float."""

@@ -60,6 +60,7 @@ class GatewayState(msgspec.Struct, array_like=True):
     Attributes:
         storm, gaps: what it raised of late, and when nothing of it was heard.
         layout, row: see SensorState.
+        absences: when it did not say that it lives either; none in records of earlier versions.
     """
 
     gateway: str
@@ -68,6 +69,7 @@ class GatewayState(msgspec.Struct, array_like=True):
     gaps: list[tuple[int, int]]
     layout: int
     row: bytes
+    absences: list[tuple[int, int]] = []
 
 
 T = TypeVar("T", SensorState, GatewayState)

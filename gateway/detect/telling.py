@@ -49,7 +49,7 @@ class Teller:
                 slot = sensor.slots[rule.slot]
             if finding.event == "cleared":
                 self._clear(slot)
-            last = self._rows.last(finding.row)
+            last = finding.first if finding.at and finding.first else self._rows.last(finding.row)
             anomaly = record(sensor, rule.name, slot, finding, arrival, last)
             if finding.event == "raised" and self._counts_for_storms(sensor.gateway, offset):
                 storm, word = self.storms.raised(sensor, at, Origin(slot.spool, slot.seq, slot.since))

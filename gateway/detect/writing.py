@@ -97,7 +97,8 @@ class Writer:
         state = decode(key, value)
         if isinstance(state, GatewayState):
             columns = self._rows.heard.columns
-            self._rows.heard.load(state.gateway, row_of(state.row, state.layout, columns.fresh()), state.gaps)
+            row = row_of(state.row, state.layout, columns.fresh())
+            self._rows.heard.load(state.gateway, row, state.gaps, state.absences)
             self.storms.load(state.gateway, state.storm)
             self.reflected[state.gateway] = state.offset
             return None
@@ -127,7 +128,8 @@ class Writer:
         return written
 
     def _gateway(self, name: str) -> Written:
-        saved, gaps = self._rows.heard.save(name)
+        saved, gaps, absences = self._rows.heard.save(name)
         storm = self.storms.save(name)
-        state = GatewayState(name, self._offset, storm, gaps, self._gateway_layout, saved.tobytes())
+        layout, row = self._gateway_layout, saved.tobytes()
+        state = GatewayState(name, self._offset, storm, list(gaps), layout, row, list(absences))
         return gateway_key(name), encode(state)

@@ -120,15 +120,24 @@ class Gateway:
 
     def hear(self, name: Any, received: int) -> None:
         if self.last is not None and received - self.last >= 60 * 10**9 and len(self.sensors) >= 3:
-            self.gaps = [*self.gaps, (self.last, received)][-16:]
+            self.gaps.append((self.last, received))
+            length = self.length(self.gaps[-1])
+            alike = [gap for gap in self.gaps if self.length(gap) == length]
+            if len(alike) > 16:
+                self.gaps.remove(alike[0])
         self.last = received if self.last is None else max(self.last, received)
         self.sensors.add(name)
 
-    def away(self, since: int, until: int, least: float) -> int:
-        if len(self.sensors) < 3:
-            return 0
-        gaps = [gap for gap in self.gaps if (gap[1] - gap[0]) / 1e9 >= least]
-        return sum(max(0, min(back, until) - max(left, since)) for left, back in gaps)
+    @staticmethod
+    def length(gap: tuple[int, int]) -> int:
+        return ((gap[1] - gap[0]) // (60 * 10**9)).bit_length()
+
+    def reached(self, since: int, lasted: int) -> int:
+        until = since + lasted
+        for left, back in self.gaps:
+            if (back - left) * 2 >= lasted and left < until:
+                until += max(0, back - max(left, since))
+        return until
 
 
 class Oracle:
@@ -313,11 +322,16 @@ class Silence:
             return []
         if self.settings.after is not None:
             bound = self.settings.after
-        away = now.gateway.away(since, now.reading.received, bound / 2) if gap > bound else 0
-        if (now.reading.received - since - away) / 1e9 > bound:
-            self.first = (now.previous.seq, now.previous.time)
-            return [("raised", gap, None, None), ("cleared", 0.0, None, None)]
-        return []
+        if not gap > bound:
+            return []
+        moment = now.gateway.reached(since, round(bound * 1e9))
+        if moment >= now.reading.received:
+            return []
+        self.first = (now.previous.seq, now.previous.time)
+        words: list[Word] = [("raised", (moment - since) / 1e9, None, None)]
+        while (said := 2 * words[-1][1]) < gap:
+            words.append(("updated", said, None, None))
+        return [*words, ("cleared", 0.0, None, None)]
 
     def learn(self, gap: float) -> None:
         if self.count == 0:

@@ -264,19 +264,36 @@ def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert found["anomalies"][0]["cleared"]["event"] == "cleared"
 
 
-def test_a_sensor_that_falls_silent_is_told_while_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [1, 60])
+@pytest.mark.parametrize("back", [10_000, 400])
+def test_a_sensor_that_falls_silent_is_told_as_of_that_time_while_others_go_on(
+    tmp_path: Path, parts: int, back: int
+) -> None:
     rows = [
         f"a,{name},{stamp(10 * at)},{value:.2f}"
         for at, value in enumerate(noise(600))
         for name in ("x", "y")
-        if name == "x" or at < 300
+        if name == "x" or at < 300 or at >= back
     ]
     _, said, _ = judged(
-        write_rows(tmp_path / "a.csv", "device,sensor,timestamp,value", rows), DetectConfig(), 60
+        write_rows(tmp_path / "a.csv", "device,sensor,timestamp,value", rows), DetectConfig(), parts
     )
 
-    (silence,) = [one for one in said if one.rule == "silence" and one.event == "raised"]
-    assert (silence.sensor, silence.since) == ("y", START_NS + 2990 * 10**9)
+    silence = [one for one in said if one.rule == "silence"]
+    assert {one.sensor for one in silence} == {"y"}
+    assert [one.event for one in silence if one.event != "updated"] == ["raised", "cleared"][
+        : 1 + (back < 600)
+    ]
+    assert (silence[0].since, silence[0].time) == (START_NS + 2990 * 10**9, START_NS + 3050 * 10**9)
+
+
+def test_a_gap_of_a_sensor_that_is_alone_is_told_as_of_that_time(tmp_path: Path) -> None:
+    """It may be its gateway that was away: nobody can know."""
+    rows = [f"{stamp(10 * at)},{value:.2f}" for at, value in enumerate(noise(600)) if not 300 <= at < 500]
+    _, said, _ = judged(write_rows(tmp_path / "a.csv", "timestamp,value", rows), DetectConfig())
+
+    raised = next(one for one in said if one.rule == "silence" and one.event == "raised")
+    assert raised.time == START_NS + 3050 * 10**9
 
 
 def test_a_file_that_tells_one_device_after_the_other_makes_nobody_silent(tmp_path: Path) -> None:

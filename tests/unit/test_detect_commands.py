@@ -226,14 +226,14 @@ def test_a_silence_that_was_accepted_is_told_again_when_it_is_half_as_long_again
         return next(one.anomaly for at in times for one in bank.advance("gw-1", NOON + at * SECOND))
 
     first = next_one(last)
-    assert (first.event, first.score) == ("raised", 170.0)
+    assert (first.event, first.score) == ("raised", 150.0)
     bank.command(command("accept", first))
     second = next_one(last + 180)
-    assert (second.event, second.score) == ("raised", 270.0)
+    assert (second.event, second.score) == ("raised", 225.0)
     bank.command(command("fault", second))
     bank.judge(keyed([reading(21.0, last + 300.0, seq=201)], offset=200))
     third = next_one(last + 300)
-    assert (third.event, third.score) == ("raised", 160.0)
+    assert (third.event, third.score) == ("raised", 151.5)
 
 
 def test_a_run_that_was_accepted_may_come_again() -> None:

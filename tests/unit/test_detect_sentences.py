@@ -147,22 +147,29 @@ def test_every_sentence_of_silence_is_true_and_each_doubling_is_told(
     bank.judge(keyed(readings))
     bound, until, told = max(60, 15 * interval) * SECOND, last, 0
     usual = duration(3 * interval * SECOND)
+
+    def true(said: list[Anomaly], silent: int) -> int:
+        """Each doubling is told as of its moment; returns the last one."""
+        due = [bound << doubled for doubled in range(40) if told < bound << doubled < silent]
+        assert len(said) == len(due)
+        for one, lasted in zip(said, due, strict=True):
+            more = f"; {duration(lasted // 2)} when last said" if lasted > bound else ""
+            assert one.sentence == f"silent for {duration(lasted)}, usually a reading every {usual}{more}"
+            assert (one.event, one.score) == ("updated" if lasted > bound else "raised", lasted / SECOND)
+            assert (one.time, one.seq, one.first_seq, one.value) == (last + lasted, 40, 40, 20.0)
+        return due[-1] if due else told
+
     for _ in range(count):
         until += pace * interval * SECOND
         silent = until - last
         said = [one.anomaly for one in bank.advance("gw-1", until)]
-        if told:
-            assert [one.event for one in said] == ["updated"] * (silent > 2 * told)
-        for one in said:
-            more = f"; {duration(told)} when last said" if told else ""
-            assert one.sentence == f"silent for {duration(silent)}, usually a reading every {usual}{more}"
-            assert (one.score, one.time, one.first_seq) == (silent / SECOND, until, 40)
-            assert silent > bound
-            told = silent
+        if told or said:
+            told = true(said, silent)
     assert told or silent < bound + (600 + 20 * pace * interval) * SECOND
     back = (until - NOON) / SECOND + rest
     silent = NOON + round(back * SECOND) - last
     said = [one.anomaly for one in bank.judge(keyed([reading(21.0, back, seq=41)], offset=40))]
+    true(said[:-1], silent)
     assert [one.event for one in said][-1:] == ["cleared"] * bool(told or silent > bound)
     if said:
         assert said[-1].sentence == f"back at 21 °C after {duration(silent)} of silence"

@@ -100,7 +100,10 @@ def test_a_replay_counts_no_sensor_of_a_gateway_twice() -> None:
     other.judge(keyed(readings[:-2]))
 
     expected = bank.judge(keyed(readings[-2:], offset=80))
-    assert [one.anomaly.event for one in expected] == ["raised", "cleared"] * 2
+    assert [one.anomaly.event for one in expected if one.anomaly.event != "updated"] == [
+        "raised",
+        "cleared",
+    ] * 2
     assert other.judge(keyed(readings[-2:], offset=80)) == expected
 
 

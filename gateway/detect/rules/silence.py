@@ -1,7 +1,7 @@
 """The rule `silence`: a sensor that says nothing for far longer than usual, while its gateway goes on."""
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,25 @@ ACCEPTED: Final = 1.5
 """Silence that somebody accepted is remarkable again when it is so many times longer."""
 
 
+class _Silence(NamedTuple):
+    """Of the sensor in this row: since when, for how many nanoseconds, and its `last` reading before. `place`: see Finding."""
+
+    place: int
+    row: int
+    since: int
+    silent: int
+    last: Origin
+
+
 class Silence:
     """No reading for far longer than usual, or for longer than somebody allows.
 
     Usual is learned: five times the median interval, three times its 99th percentile, and a minute.
 
     Goes by the clock of the gateway, as it stamps what it receives. Time in which nothing at all came from the gateway, for
-    half as long or longer, counts for none of its sensors. Where a gap shows only when the next reading comes, the anomaly is raised and cleared
-    at that one. Updated when silent twice as long as when last said. The score is the silence in seconds.
+    half as long or longer, counts for none of its sensors. Raised as of the moment from which on the silence is remarkable, and
+    updated as of each at which it is twice as long as when last said, whenever that shows: when the next reading comes, or before.
+    The score is the silence in seconds.
     """
 
     slot: Final = "silence"
@@ -60,14 +71,15 @@ class Silence:
         bound[came], usual[came] = learn(columns, poll.row[came], gap[came])
         bound = self._bound(poll.row, bound)
         poll.ratio[came] = np.maximum(poll.ratio[came], gap[came] / bound[came])
-        raised = [at for at in np.flatnonzero(gap > bound).tolist() if self._alone(poll, at, before, bound)]
+        moments = {at: self._moment(poll, at, before, bound) for at in np.flatnonzero(gap > bound).tolist()}
+        raised = [at for at, moment in moments.items() if moment < poll.received[at]]
         back = poll.first[columns["open"][poll.row[poll.first]]].tolist()
         for at in sorted({*raised, *back}):
             row, reading, place = int(poll.row[at]), poll.reading(at), int(poll.place[at])
-            silent = 0 if was_set[at] else max(0, int(poll.received[at]) - int(before[at]))
-            if not columns["open"][row]:
-                text = self._text(row, silent, float(usual[at]))
-                say(Finding(place, row, "raised", "alarm", text, silent / 1e9, first=poll.previous(at)))
+            since = int(before[at])
+            silent = 0 if was_set[at] else max(0, int(poll.received[at]) - since)
+            moment = None if columns["open"][row] else moments[at]
+            self._tell(_Silence(place, row, since, silent, poll.previous(at)), moment, float(usual[at]), say)
             lasted = (
                 "a silence in which the clock was set" if was_set[at] else f"{duration(silent)} of silence"
             )
@@ -90,16 +102,14 @@ class Silence:
         wanted = np.where(columns["open"][rows], 2 * columns["said"][rows], bound)
         for at in np.flatnonzero(silent > wanted).tolist():
             row, since = int(rows[at]), int(received[at])
-            is_open = bool(columns["open"][row])
-            if not is_open and self._heard.present(row, since, until, bound[at] / 2) / 1e9 <= bound[at]:
-                continue
-            text = self._text(row, until - since, float(columns["usual"][row]))
-            if is_open:
-                text += f"; {duration(round(float(columns['said'][row]) * 1e9))} when last said"
-            columns["open"][row], columns["said"][row] = True, silent[at]
-            event: Literal["raised", "updated"] = "updated" if is_open else "raised"
-            score = float(silent[at])
-            say(Finding(-1, row, event, "alarm", text, score, first=last(row), at=until))
+            moment = None
+            if not columns["open"][row]:
+                lasted = round(float(bound[at]) * 1e9)
+                if self._heard.proven(row, since, lasted) >= until:
+                    continue
+                moment = self._heard.reached(row, since, lasted)
+            one = _Silence(-1, row, since, until - since, last(row))
+            self._tell(one, moment, float(columns["usual"][row]), say)
 
     def accept(self, row: int) -> str:
         """See Rule."""
@@ -122,11 +132,29 @@ class Silence:
         bound = np.where(settings["learned"][row], learned, settings["after"][row])
         return np.asarray(np.maximum(bound, self.columns["allowed"][row]))
 
-    def _alone(self, poll: Poll, at: int, before: Ints, bound: Floats) -> bool:
-        """Whether it was silent for so long while its gateway was not."""
-        since, until, least = int(before[at]), int(poll.received[at]), float(bound[at])
-        away = self._heard.away(int(poll.row[at]), since, until, least / 2, int(poll.place[at]))
-        return (until - since - away) / 1e9 > least
+    def _moment(self, poll: Poll, at: int, before: Ints, bound: Floats) -> int:
+        """When it had been silent for so long while its gateway was not."""
+        lasted = round(float(bound[at]) * 1e9)
+        return self._heard.reached(int(poll.row[at]), int(before[at]), lasted, int(poll.place[at]))
+
+    def _tell(self, one: _Silence, moment: int | None, usual: float, say: Say) -> None:
+        """Raised at this moment, if it is not open; then updated as often as it has doubled since."""
+        columns, row = self.columns, one.row
+        if moment is not None:
+            columns["said"][row] = (moment - one.since) / 1e9
+            self._say(one, "raised", moment, self._text(row, moment - one.since, usual), say)
+        said = float(columns["said"][row])
+        while 0 < 2 * said < one.silent / 1e9:
+            before, said = said, 2 * said
+            moment = one.since + round(said * 1e9)
+            text = f"{self._text(row, moment - one.since, usual)}; {duration(round(before * 1e9))} when last said"
+            self._say(one, "updated", moment, text, say)
+        columns["open"][row], columns["said"][row] = True, said
+
+    @staticmethod
+    def _say(one: _Silence, event: Literal["raised", "updated"], at: int, text: str, say: Say) -> None:
+        score = (at - one.since) / 1e9
+        say(Finding(one.place, one.row, event, "alarm", text, score, first=one.last, at=at))
 
     def _text(self, row: int, silent: int, usual: float) -> str:
         if self.settings["learned"][row]:
