@@ -24,7 +24,7 @@ ANSWERS: Final[Mapping[type_of_verb, tuple[str, ...]]] = {
 }
 """By the verb of a command, the events that answer it."""
 
-SEEN: Final = ("acknowledged", "fault")
+SEEN: Final = ("acknowledged", "accepted", "fault")
 """Events that show that somebody has seen an anomaly: who calls it a real fault has."""
 
 STORM: Final = "storm"
@@ -63,7 +63,9 @@ class Story(msgspec.Struct):
         """Its next record."""
         if record.event in {"raised", "updated", "cleared"}:
             self.last = record
-        self.over = self.over or record.event in {"cleared", "accepted"}
+        # Of one that is open `accepted` changes nothing: a limit stays. Else it was cleared before.
+        accepted = record.event == "accepted" and self.last.event not in {"raised", "updated"}
+        self.over = self.over or record.event == "cleared" or accepted
         self.seen = self.seen or record.event in SEEN
         verb = _verb(record)
         if verb is not None and verb != "ack":

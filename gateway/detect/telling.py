@@ -102,7 +102,7 @@ class Teller:
                 finding = Finding(-1, row, "fault", slot.grade, text, at=command.time)
             case "accept":
                 text = f"accepted as normal by {by}: {rule.accept(row)}"
-                event: Literal["cleared", "accepted"] = "cleared" if slot.open else "accepted"
+                event: Literal["cleared", "accepted"] = "cleared" if slot.open and rule.learns else "accepted"
                 finding = Finding(-1, row, event, slot.grade, text, at=command.time)
         if finding.event == "cleared":
             self._clear(slot)

@@ -98,7 +98,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event of one anomaly: it is raised once, may be updated, and is cleared once, under the same id.
 
     What people say of it (see Command) makes events too: `acknowledged`, `fault`, and `accepted` of one that was cleared
-    before; one that is open is cleared when it is accepted.
+    before, or that its rule cannot learn (a limit); any other one is cleared when it is accepted.
 
     Attributes:
         v: version of this contract; always there.

@@ -55,6 +55,8 @@ def told(events: Sequence[Anomaly]) -> Story:
         (["raised", "cleared", "acknowledged"], "cleared"),
         (["raised", "cleared", "fault"], "cleared"),
         (["raised", "cleared", "accepted"], "cleared"),
+        (["raised", "accepted"], "acknowledged"),  # a limit
+        (["raised", "accepted", "updated", "cleared"], "cleared"),
         (["acknowledged"], "acknowledged"),
         (["accepted"], "cleared"),
         (["raised", "cleared", "raised", "cleared"], "cleared"),

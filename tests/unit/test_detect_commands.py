@@ -282,7 +282,8 @@ def test_a_limit_is_not_moved_by_accepting() -> None:
     assert said.sentence == (
         "accepted as normal by anna: the high limit 80 stays: raise it in detect.toml if it is too tight"
     )
-    assert [one.event for one in plant.sees(20.0, 99.0)] == ["raised"]
+    assert said.event == "accepted"
+    assert [one.event for one in plant.sees(99.0, 20.0, 99.0)] == ["cleared", "raised"], "it was open still"
 
 
 @given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8))

@@ -31,6 +31,7 @@ class NeverSeen:
 
     slot: Final = "never-seen"
     name: Final = "never-seen"
+    learns: Final = True
 
     def __init__(self) -> None:
         fields = (
