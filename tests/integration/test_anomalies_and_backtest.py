@@ -135,7 +135,7 @@ def test_people_see_what_is_open_and_what_they_say_is_heard(
             "",
         )
         assert call.states() == {"boiler-7": "acknowledged", "pump-1": "open"}
-        assert call("ack", ids["boiler-7"])[1] == f"{ids['boiler-7']} is acknowledged already\n"
+        assert call("ack", ids["boiler-7"])[1] == f"{ids['boiler-7']} is acknowledged already by maria\n"
 
         code, out, _ = call("fault", ids["boiler-7"], "--by", "maria")
         assert (code, "called a real fault by maria" in out) == (0, True)
