@@ -49,6 +49,11 @@ def duration(nanoseconds: int) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 row`, `2 rows`; `many` where it is no s that makes it many."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def _number(value: float, beside: float) -> str:
     if isinstance(value, int):
         return str(value)

@@ -159,7 +159,7 @@ def test_bad_rows_are_named_with_line_and_reason_and_stop_nothing(tmp_path: Path
         (b"timestamp,value\n", "none of its 0 rows is a reading"),
         (
             b"timestamp,value\n1,2\n",
-            "none of its 1 rows is a reading; the first: line 2 timestamp '1' is no time",
+            "its one row is no reading; the first: line 2 timestamp '1' is no time",
         ),
     ],
 )
@@ -248,7 +248,7 @@ def test_what_was_flagged_is_printed_with_its_sentence(
     assert head.startswith(
         f"{path}: 40 rows of 1 sensor, {stamp(0)} to {stamp(390)} UTC, 0.0 sensor-days; 40 judged in "
     )
-    assert anomalies.startswith("anomalies: 1 (1 alarms, 0 advisories)")
+    assert anomalies.startswith("anomalies: 1 (1 alarm, 0 advisories)")
     assert row == f"1  {stamp(200)}  10 s  recorded boiler  limits  alarm  99 is above the high limit 80"
 
 

@@ -141,4 +141,4 @@ def test_a_backtest_prints_found_missed_and_false(tmp_path: Path, capsys: pytest
     assert code == 0
     assert "labels: 1 of 2 windows found, 60 s after it began (median)\n" in out
     assert f"  missed: {stamp(20_000)} to {stamp(20_100)}\n" in out
-    assert "false: 1 anomalies raised outside of the windows, 1.00 per sensor-day\n" in out
+    assert "false: 1 anomaly raised outside of the windows, 1.00 per sensor-day\n" in out

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.detect.text import duration, quantity, sigmas, spread
+from gateway.detect.text import counted, duration, quantity, sigmas, spread
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -74,3 +74,8 @@ def test_a_duration_is_in_the_unit_that_suits_it(seconds: float, text: str) -> N
 
 def test_a_score_that_is_huge_stays_short() -> None:
     assert (sigmas(8.25), sigmas(1e120)) == ("8.2 sigma", "1e+120 sigma")
+
+
+def test_what_is_counted_is_one_or_many() -> None:
+    assert [counted(count, "row") for count in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert [counted(count, "anomaly", "anomalies") for count in (1, 2)] == ["1 anomaly", "2 anomalies"]

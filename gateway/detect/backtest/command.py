@@ -111,7 +111,12 @@ def _backtest(options: argparse.Namespace) -> int:
     if not judged.spans:
         first = f"; the first: {judged.bad_rows[0].where} {judged.bad_rows[0].reason}" if judged.bad else ""
         expected = f"; {EXPECTED}" if options.file else ""
-        raise RefusedError(f"{recorded.name}: none of its {judged.rows} rows is a reading{first}{expected}")
+        none = (
+            "its one row is no reading"
+            if judged.rows == 1
+            else f"none of its {judged.rows} rows is a reading"
+        )
+        raise RefusedError(f"{recorded.name}: {none}{first}{expected}")
     verdict = labels.verdict(judged.days) if labels is not None else None
     if options.json:
         found = report.as_json(recorded.name, judged, verdict, seconds)

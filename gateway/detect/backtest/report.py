@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.detect.backtest.judging import Flag, Judging
 from gateway.detect.backtest.labels import Verdict
-from gateway.detect.text import duration
+from gateway.detect.text import counted, duration
 from gateway.terminal import plain, table
 from gateway.wire import Anomaly
 
@@ -21,9 +21,8 @@ def facts(name: str, judged: Judging, verdict: Verdict | None, seconds: float) -
     counts = judged.counts()
     first = min((one.first for one in judged.spans.values()), default=0)
     last = max((one.last for one in judged.spans.values()), default=0)
-    sensors = len(judged.spans)
     yield (
-        f"{name}: {judged.rows} rows of {sensors} sensor{'s' if sensors != 1 else ''}, "
+        f"{name}: {counted(judged.rows, 'row')} of {counted(len(judged.spans), 'sensor')}, "
         f"{moment(first)} to {moment(last)} UTC, {judged.days:.1f} sensor-days; "
         f"{counts.judged} judged in {seconds:.1f} s, {judged.rows / max(seconds, 1e-3):.0f} rows/s"
     )
@@ -39,7 +38,8 @@ def facts(name: str, judged: Judging, verdict: Verdict | None, seconds: float) -
         yield f"  ... {judged.bad} of these in all"
     alarms, advisories = judged.grades["alarm"], judged.grades["advisory"]
     rate = f", {(alarms + advisories) / judged.days:.2f} per sensor-day" if judged.days > 0 else ""
-    yield f"anomalies: {alarms + advisories} ({alarms} alarms, {advisories} advisories){rate}"
+    grades = f"{counted(alarms, 'alarm')}, {counted(advisories, 'advisory', 'advisories')}"
+    yield f"anomalies: {alarms + advisories} ({grades}){rate}"
     if verdict is not None:
         yield from _verdict(verdict)
 
@@ -49,11 +49,11 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
     delay = (
         "" if verdict.delay is None else f", {duration(round(verdict.delay * 1e9))} after it began (median)"
     )
-    yield f"labels: {verdict.found} of {verdict.found + missed} windows found{delay}"
+    yield f"labels: {verdict.found} of {counted(verdict.found + missed, 'window')} found{delay}"
     for start, end in verdict.missed:
         yield f"  missed: {moment(start)} to {moment(end)}"
     rate = "" if verdict.per_day is None else f", {verdict.per_day:.2f} per sensor-day"
-    yield f"false: {verdict.false_events} anomalies raised outside of the windows{rate}"
+    yield f"false: {counted(verdict.false_events, 'anomaly', 'anomalies')} raised outside of the windows{rate}"
 
 
 def show(judged: Judging) -> None:
