@@ -16,9 +16,12 @@ help: ## show this
 demo: .venv/gateway ## watch sensor readings go into Kafka and anomalies come out; needs no Java, touches nothing else
 	.venv/bin/gatewayctl demo
 
-# Isolated, so that the tests meet the installed wheel and not the checkout they stand in.
-test: .venv/dev servers ## run all tests, on a real Kafka, a real mosquitto and real serial lines
-	.venv/bin/python -Im pytest
+# Isolated, so that the tests meet the installed wheel and not the checkout they stand in. Most of the time tests wait for
+# servers: two at a time take half as long. Each of them has a Kafka of its own, of half a gigabyte.
+WORKERS ?= 2
+
+test: .venv/dev servers ## run all tests, WORKERS=2 at a time, on a real Kafka, a real mosquitto and real serial lines
+	.venv/bin/python -Im pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: .venv/dev ## run the linter, the formatter's check, the type checker and the check of the imports
 	.venv/bin/ruff check

@@ -1,7 +1,7 @@
 """What the anomalies topic says as a whole: each anomaly as it stands now. Touches no network."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from gateway.wire import Anomaly
 
 type_of_state = Literal["open", "acknowledged", "cleared"]
+type_of_verb = Literal["ack", "accept", "fault"]
 
 SHORTEST: Final = 7
 """Characters of an id that are shown at least."""
@@ -16,8 +17,15 @@ SHORTEST: Final = 7
 NAMED: Final = 5
 """So many ids are named in a message."""
 
-ANSWERS: Final = {"ack": ("acknowledged",), "accept": ("accepted", "cleared"), "fault": ("fault",)}
+ANSWERS: Final[Mapping[type_of_verb, tuple[str, ...]]] = {
+    "ack": ("acknowledged",),
+    "accept": ("accepted", "cleared"),
+    "fault": ("fault",),
+}
 """By the verb of a command, the events that answer it."""
+
+SEEN: Final = ("acknowledged", "accepted", "fault")
+"""Events that show that somebody has seen an anomaly: who calls it a real fault has."""
 
 STORM: Final = "storm"
 """The rule whose anomalies stand for many others."""
@@ -33,19 +41,37 @@ class Story(msgspec.Struct):
     Attributes:
         last: its newest record that says how the sensor is.
         raised: when it was raised, in nanoseconds since 1970 UTC; of the oldest record that is there, if that one is gone.
-        heard: what people were heard to say of it: `acknowledged`, `accepted`, `fault`.
+        over: it is cleared.
+        seen: somebody has seen it.
+        heard: what people said of it that counts, and who; of `accept` and `fault` the last one counts.
     """
 
     last: Anomaly
     raised: int
-    heard: set[str] = set()
+    over: bool = False
+    seen: bool = False
+    heard: dict[type_of_verb, str] = {}
 
     @property
     def state(self) -> type_of_state:
-        """How it stands. Who calls it a real fault has seen it."""
-        if self.last.event == "cleared" or "accepted" in self.heard:
+        """How it stands."""
+        if self.over:
             return "cleared"
-        return "acknowledged" if self.heard else "open"
+        return "acknowledged" if self.seen else "open"
+
+    def take(self, record: Anomaly) -> None:
+        """Its next record."""
+        if record.event in {"raised", "updated", "cleared"}:
+            self.last = record
+        # Of one that is open `accepted` changes nothing: a limit stays. Else it was cleared before.
+        accepted = record.event == "accepted" and self.last.event not in {"raised", "updated"}
+        self.over = self.over or record.event == "cleared" or accepted
+        self.seen = self.seen or record.event in SEEN
+        verb = _verb(record)
+        if verb is not None and verb != "ack":
+            self.heard = {one: by for one, by in self.heard.items() if one == "ack"}
+        if verb is not None:
+            self.heard[verb] = record.by
 
 
 class Anomalies:
@@ -59,16 +85,13 @@ class Anomalies:
 
     def take(self, record: Anomaly) -> Story:
         """The next record; how its anomaly stands with it."""
-        story = self._stories.get(record.id)
-        if story is None:
-            story = self._stories[record.id] = Story(record, record.time)
+        known = self._stories.get(record.id)
+        # One that is not kept was cleared, and nothing that is said of it later opens it again.
+        story = known or Story(record, record.time, over=record.id in self._stories)
+        if record.id not in self._stories:
             self._ids.clear()
-        elif record.event in {"raised", "updated", "cleared"}:
-            story.last = record
-        if record.event in {"acknowledged", "accepted", "fault"}:
-            story.heard.add(record.event)
-        if story.state == "cleared" and not self._wanted(story):
-            self._stories[record.id] = None
+        story.take(record)
+        self._stories[record.id] = None if story.over and not self._wanted(story) else story
         return story
 
     def find(self, prefix: str) -> Story:
@@ -113,6 +136,13 @@ class Anomalies:
         if not self._ids:
             self._ids = sorted(self._stories)
         return self._ids
+
+
+def _verb(record: Anomaly) -> type_of_verb | None:
+    """Of the command that the record answers."""
+    if record.event == "cleared" and not record.by:
+        return None
+    return next((verb for verb, events in ANSWERS.items() if record.event in events), None)
 
 
 def _shared(one: str, other: str) -> int:

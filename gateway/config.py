@@ -1,8 +1,9 @@
 """What a person may set: TOML files in, typed settings out. An error names file, key, value and what is allowed."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -108,6 +109,33 @@ class DetectKafka(Kafka, frozen=True, forbid_unknown_fields=True):
     state_topic: TopicName = "detect-state"
     commands_topic: TopicName = "anomaly-commands"
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+
+
+_READ: Final = "set nothing in place of it: only what is committed is read"
+_POSITION: Final = "set nothing in place of it: the position is written with what it stands for"
+_OWN_OPTIONS: Final[Mapping[str, str]] = {
+    "bootstrap.servers": "set kafka.bootstrap_servers in place of it",
+    "metadata.broker.list": "set kafka.bootstrap_servers in place of it",
+    "enable.auto.commit": _POSITION,
+    "enable.auto.offset.store": _POSITION,
+    "enable.idempotence": "set nothing in place of it: it is always on",
+    "enable.partition.eof": "set nothing in place of it: it is always on",
+    "isolation.level": _READ,
+    "log_level": "set log.level in place of it",
+}
+_GATEWAY_OPTIONS: Final = {
+    **_OWN_OPTIONS,
+    "auto.offset.reset": "set nothing in place of it: the gateway reads its position only",
+    "group.id": "set gateway.id in place of it: the group that holds the position is called after it",
+    "transactional.id": "set gateway.id in place of it: the transactions are called after it",
+}
+_DETECT_OPTIONS: Final = {
+    **_OWN_OPTIONS,
+    "auto.offset.reset": "set start in place of it",
+    "group.id": "set group in place of it",
+    "transactional.id": "set group in place of it: the transactions of each process are called after it",
+}
+"""Properties of the Kafka client that are no options, since the program sets them, and what to do in place of it."""
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,12 +274,16 @@ def load(path: Path, kind: type[T]) -> T:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def check_topics(kafka: Kafka, path: Path) -> None:
-    """Two kinds of record in one topic would be read as each other.
+def check_kafka(kafka: Kafka, path: Path) -> None:
+    """Two kinds of record in one topic would be read as each other; and what the program sets itself is no option.
 
     Raises:
-        ConfigError: two of the topics are one. `path` is the file, for the message.
+        ConfigError: two of the topics are one, or there is such an option. `path` is the file, for the message.
     """
+    own = _DETECT_OPTIONS if isinstance(kafka, DetectKafka) else _GATEWAY_OPTIONS
+    for key in kafka.options:
+        if key in own:
+            raise ConfigError(f"{path}: kafka.options: {key!r} is not allowed: {own[key]}")
     keys = [field.name for field in msgspec.structs.fields(kafka) if field.name.endswith("_topic")]
     seen: dict[str, str] = {}
     for key in keys:

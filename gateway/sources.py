@@ -10,7 +10,7 @@ from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Home, Source
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, check_topics
+from gateway.config import ConfigError, GatewayConfig, SourceKeys, check_kafka
 
 
 class SourceSpec(NamedTuple):
@@ -35,7 +35,7 @@ def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSp
     Raises:
         ConfigError: a setting of a source is wrong, or there is no source.
     """
-    check_topics(config.kafka, path)
+    check_kafka(config.kafka, path)
     if not config.sources:
         raise ConfigError(f"{path}: sources: there is none; add a table such as [sources.line-1]")
     try:

@@ -120,14 +120,21 @@ def password(settings: Access) -> str:
     Raises:
         SourceRefused: password_file cannot be read.
     """
-    if not settings.password_file:
+    path = password_path(settings)
+    if path is None:
         return settings.password
-    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / settings.password_file
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SourceRefused(f"password_file {path} cannot be read: {reason}") from None
+
+
+def password_path(settings: Access) -> Path | None:
+    """Where the file with the password is, if there is to be one."""
+    if not settings.password_file:
+        return None
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / settings.password_file
 
 
 def tls_context(tls: bool | Tls) -> ssl.SSLContext:  # noqa: FBT001 - as the setting has it

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--grade", default="*", choices=("alarm", "advisory"), help="of this grade")
     parser.add_argument(
-        "--follow", action="store_true", help="then print each event as it comes, until Ctrl-C"
+        "--follow",
+        action="store_true",
+        help="then print each event as it comes, until Ctrl-C; a Kafka that is away is waited for",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object a line: the record, and `state`"
@@ -73,7 +75,12 @@ def run(options: argparse.Namespace) -> int:
         stories = shown.stories()
         _print(shown, stories, options)
         if topic.damaged:
-            sys.stderr.write(f"gatewayctl anomalies: {topic.damaged} records of the topic are no anomalies\n")
+            are = (
+                "record of the topic is no anomaly"
+                if topic.damaged == 1
+                else "records of the topic are no anomalies"
+            )
+            sys.stderr.write(f"gatewayctl anomalies: {topic.damaged} {are}\n")
         if options.follow:
             _follow(topic, shown, options)
     except ReadbackError as error:
@@ -139,18 +146,28 @@ def _print_json(story: Story, record: Anomaly) -> None:
 
 
 def _follow(topic: Topic, anomalies: Anomalies, options: argparse.Namespace) -> NoReturn:
-    """Print each record that comes, until Ctrl-C."""
+    """Print each record that comes, until Ctrl-C. A Kafka that is away is said once, and waited for."""
+    away = False
     while True:
         sys.stdout.flush()
         time.sleep(LOOK_EVERY)
-        for record in topic.records():
-            story = anomalies.take(record)
-            if not _matches(record, options):
-                continue
-            if options.json:
-                _print_json(story, record)
-            else:
-                sys.stdout.write(
-                    f"{moment(record.time)}  {anomalies.short(record.id)}  {sensor_of(record, with_gateway=True)}  "
-                    f"{plain(record.rule)}  {record.grade}  {record.event}: {plain(record.sentence)}\n"
-                )
+        try:
+            for record in topic.records():
+                story = anomalies.take(record)
+                if _matches(record, options):
+                    _print_event(anomalies, story, record, options)
+            away = False
+        except ReadbackError as error:
+            if not away:
+                sys.stderr.write(f"gatewayctl anomalies: goes on when Kafka answers again: {error}\n")
+            away = True
+
+
+def _print_event(anomalies: Anomalies, story: Story, record: Anomaly, options: argparse.Namespace) -> None:
+    if options.json:
+        _print_json(story, record)
+        return
+    sys.stdout.write(
+        f"{moment(record.time)}  {anomalies.short(record.id)}  {sensor_of(record, with_gateway=True)}  "
+        f"{plain(record.rule)}  {record.grade}  {record.event}: {plain(record.sentence)}\n"
+    )

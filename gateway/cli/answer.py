@@ -4,9 +4,9 @@ import argparse
 import getpass
 import sys
 import time
-from typing import Final, Literal
+from typing import Final
 
-from gateway.anomalies import ANSWERS, Anomalies, NoSuchAnomaly, Story, is_storm
+from gateway.anomalies import ANSWERS, Anomalies, NoSuchAnomaly, Story, is_storm, type_of_verb
 from gateway.cli.records import Topic, add_config, kafka_of, sensor_of
 from gateway.config import ConfigError, DetectKafka
 from gateway.kafka.client import Record
@@ -15,10 +15,12 @@ from gateway.kafka.saying import SayingError, say
 from gateway.terminal import plain
 from gateway.wire import VERSION, Anomaly, Command, encode_command
 
-type_of_verb = Literal["ack", "accept", "fault"]
+ALREADY: Final = {"ack": "acknowledged", "accept": "accepted", "fault": "called a real fault"}
 
 LOOK_EVERY: Final = 0.1
 """Seconds between two looks for the answer."""
+
+LONGEST_WAIT: Final = 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--by", default="", metavar="NAME", help="who says so (default: the user)")
     parser.add_argument(
-        "--wait", type=float, default=10.0, metavar="SECONDS", help="for an answer (default: %(default)g)"
+        "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="for an answer (default: %(default)g)"
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed: must be seconds, from 0 to {LONGEST_WAIT}"
+        )
+    return seconds
 
 
 def answer(verb: type_of_verb, options: argparse.Namespace) -> int:
@@ -43,9 +57,11 @@ def answer(verb: type_of_verb, options: argparse.Namespace) -> int:
         for record in topic.records():
             anomalies.take(record)
         story = anomalies.find(options.id)
-        meant = _meant(anomalies, story, verb)
+        spoken_of = _spoken_of(anomalies, story)
+        meant = [one for one in spoken_of if verb not in one.heard]
         if not meant:
-            sys.stdout.write(f"{anomalies.short(story.last.id)} is acknowledged already\n")
+            by = f" by {plain(spoken_of[0].heard[verb])}" if spoken_of[0].heard[verb] else ""
+            sys.stdout.write(f"{anomalies.short(story.last.id)} is {ALREADY[verb]} already{by}\n")
             return 0
         _say(kafka, verb, options.by or _user(), meant)
         silent = _wait(topic, verb, {one.last.id for one in meant}, options.wait)
@@ -75,15 +91,15 @@ def _user() -> str:
         return "somebody"
 
 
-def _meant(anomalies: Anomalies, story: Story, verb: str) -> list[Story]:
-    """Those to speak of: a storm means all in it that are not cleared."""
-    meant = [story]
-    if is_storm(story):
-        meant = [one for one in anomalies.stories() if one.last.storm == story.last.id and not is_storm(one)]
-        meant = [one for one in meant if one.state != "cleared"]
-        if not meant:
-            raise NoSuchAnomaly("all anomalies of this storm are cleared; name one of them")
-    return [one for one in meant if verb != "ack" or "acknowledged" not in one.heard]
+def _spoken_of(anomalies: Anomalies, story: Story) -> list[Story]:
+    """A storm means all in it that are not cleared."""
+    if not is_storm(story):
+        return [story]
+    inside = [one for one in anomalies.stories() if one.last.storm == story.last.id and not is_storm(one)]
+    inside = [one for one in inside if one.state != "cleared"]
+    if not inside:
+        raise NoSuchAnomaly("all anomalies of this storm are cleared; name one of them")
+    return inside
 
 
 def _say(kafka: DetectKafka, verb: type_of_verb, by: str, meant: list[Story]) -> None:
@@ -92,7 +108,7 @@ def _say(kafka: DetectKafka, verb: type_of_verb, by: str, meant: list[Story]) ->
     say(kafka, [Record(kafka.commands_topic, one.id.encode(), encode_command(one)) for one in commands])
 
 
-def _wait(topic: Topic, verb: str, waiting: set[str], seconds: float) -> set[str]:
+def _wait(topic: Topic, verb: type_of_verb, waiting: set[str], seconds: float) -> set[str]:
     """Print what is answered; those of whom nothing came in time."""
     deadline = time.monotonic() + seconds
     while True:

@@ -15,7 +15,7 @@ import msgspec
 from devices.serial_port.ports import better_name
 from devices.source import Home
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
-from gateway.detect.config import load_detect
+from gateway.detect.checking import advice, check_detect
 from gateway.kafka.idempotent import IdempotentSink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.sources import open_sources
@@ -59,9 +59,8 @@ def _advise(config: GatewayConfig) -> None:
 
 
 def _check_detect(path: Path) -> str:
-    config = load_detect(path)
-    exactly_once = config.kafka.delivery == "exactly-once"
-    _check_client(config.kafka, path, TransactionalSink if exactly_once else IdempotentSink)
+    config = check_detect(path)
+    sys.stdout.write(advice(config))
     return f"{len(config.rules)} table(s) of rules"
 
 

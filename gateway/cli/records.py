@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gateway.anomalies import STORM
-from gateway.config import ConfigError, DetectKafka, check_topics, load
+from gateway.config import ConfigError, DetectKafka, check_kafka, load
 from gateway.kafka.readback import Readback, ReadbackError
 from gateway.terminal import plain
 from gateway.wire import Anomaly, WireError, decode_anomaly
@@ -46,7 +46,7 @@ def kafka_of(path: Path | None) -> DetectKafka:
             usual = " nor ".join(str(one) for one in DEFAULT_CONFIGS)
             raise ConfigError(f"there is neither {usual}: name a file with --config")
     kafka = load(path, _OnlyKafka).kafka
-    check_topics(kafka, path)
+    check_kafka(kafka, path)
     return kafka
 
 
@@ -94,7 +94,9 @@ class Topic:
 def sensor_of(anomaly: Anomaly, *, with_gateway: bool) -> str:
     """Whose it is, for the eye."""
     if anomaly.rule == STORM:
-        return f"{anomaly.gateway}: many"
+        return plain(f"{anomaly.gateway}: many")
+    if not anomaly.device and not anomaly.sensor:
+        return plain(f"{anomaly.gateway} (gateway)")
     name = f"{anomaly.device} {anomaly.sensor}"
     return plain(f"{anomaly.gateway}/{name}" if with_gateway else name)
 

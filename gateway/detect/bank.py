@@ -13,6 +13,7 @@ from gateway.detect.events import Finding, Said, Sensor
 from gateway.detect.poll import SECOND, YEAR, Poll
 from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
+from gateway.detect.rules.silence import Silence
 from gateway.detect.rules.spike import Spike
 from gateway.detect.snapshot import StateError
 from gateway.detect.state import LONG_AGO, Floats, Ints
@@ -38,6 +39,7 @@ class Counts(msgspec.Struct):
         unnamed: whose device or sensor name no gateway would send.
         raised, updated, cleared: events of anomalies.
         forgotten: sensors that had to make room for others.
+        unit_changed: sensors that were learnt anew because their unit became another one.
     """
 
     judged: int = 0
@@ -51,6 +53,7 @@ class Counts(msgspec.Struct):
     updated: int = 0
     cleared: int = 0
     forgotten: int = 0
+    unit_changed: int = 0
 
 
 class Bank:
@@ -90,7 +93,7 @@ class Bank:
         self._judged, self._arrived = [], len(arrivals)
         said = self._count(self._teller.orphans())
         index, pending = self._rows.index, _Pending()
-        rows, places = pending.rows, pending.places
+        rows, places, sensors = pending.rows, pending.places, self._rows.sensors
         for place, (_, key, reading) in enumerate(arrivals):
             value = reading.value
             if isinstance(value, (bool, str)) or not -_LARGEST <= value <= _LARGEST:
@@ -109,6 +112,8 @@ class Bank:
                 sensor = Sensor(key, reading.gateway, reading.device, reading.sensor, reading.unit)
                 row, _ = self._rows.make(sensor)
                 pending.new.append(len(rows))
+            elif (unit := reading.unit) and (known := sensors[row]) is not None and unit != known.unit:
+                said += self._change_unit(arrivals, pending, row, place)
             rows.append(row)
             places.append(place)
         said += self._judge(arrivals, pending)
@@ -155,6 +160,12 @@ class Bank:
         if said or over:
             self._writer.changed_gateway(gateway)
         return self._count(said + over)
+
+    def silent(self, gateway: str) -> list[Said]:
+        """All is judged that came of this gateway, and nothing more is heard of it: that its storm is over."""
+        if said := self._teller.silent(gateway):
+            self._writer.changed_gateway(gateway)
+        return self._count(said)
 
     def command(self, command: Command) -> list[Said]:
         """What a person says of an anomaly, by its id. An id that this bank does not know, or the same word again: nothing."""
@@ -225,16 +236,27 @@ class Bank:
         self.counts.judged += len(poll.row)
         remember(poll)
         self._judged.append(poll)
-        last = np.append(poll.first[1:], len(poll.row)) - 1
-        if len(poll.row):
-            for each, place in zip(poll.row[last].tolist(), poll.place[last].tolist(), strict=True):
-                sensor, unit = rows.sensor(each), arrivals[place].reading.unit
-                if sensor.unit != unit:
-                    sensor.unit = unit
         # Stable: the rules speak of a reading in their own order.
         found.sort(key=lambda one: one[1].place)
         told = sorted(pending.forgot + self._teller.tell(arrivals, found), key=lambda one: one[0])
         return self._count([one for _, one in told])
+
+    def _change_unit(
+        self, arrivals: Sequence[Arrival], pending: "_Pending", row: int, place: int
+    ) -> list[Said]:
+        """Judge what came before the reading in this place, which has another unit: from it on the sensor is learnt anew."""
+        said = self._judge(arrivals, pending)
+        pending.clear()
+        sensor, core, (offset, _, reading) = self._rows.sensor(row), self._rows.core, arrivals[place]
+        if offset <= core["offset"][row] or reading.time <= core["time"][row]:  # it is not judged
+            return said
+        if sensor.unit:
+            why = f"the unit is {reading.unit} now and was {sensor.unit}; the sensor is learnt anew"
+            said += self._count(self._teller.forget(row, why, offset, but=Silence.slot))
+            self._rows.begin_anew(row)
+            self.counts.unit_changed += 1
+        sensor.unit = reading.unit
+        return said
 
     def _forget_oldest(self, arrivals: Sequence[Arrival], pending: "_Pending", place: int) -> list[Said]:
         """Make room for a sensor that comes with the record in this place."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from gateway.anomalies import SEEN
 from gateway.detect.retained import Names, Open, names
 from gateway.wire import Anomaly
 
@@ -76,7 +77,7 @@ class Board:
             case "cleared":
                 mine.pop(anomaly.id, None)
                 part.open.pop((whose, anomaly.id), None)
-            case "acknowledged" if known is not None:
+            case event if known is not None and event in SEEN:
                 known.acknowledged = True
 
     def skip(self, partition: int, offset: int) -> None:

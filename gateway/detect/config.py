@@ -214,7 +214,7 @@ def load_detect(path: Path) -> DetectConfig:
     for place, rules in enumerate(config.rules):
         for problem in _problems(rules):
             raise ConfigError(f"{path}: rules.{place}.limits{problem}")
-    gateway.config.check_topics(config.kafka, path)
+    gateway.config.check_kafka(config.kafka, path)
     try:
         config.mqtt.check("mqtt")
     except SettingError as error:

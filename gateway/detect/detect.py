@@ -15,8 +15,9 @@ import structlog
 
 from gateway.detect.config import DetectConfig
 from gateway.detect.events import Said
+from gateway.detect.judge import MakeBank
 from gateway.detect.restoring import Restoring
-from gateway.detect.share import MakeBank, Share
+from gateway.detect.share import Share
 from gateway.kafka.client import KafkaUnavailableError, Record
 from gateway.kafka.commands import Commands
 from gateway.kafka.consumer import ReadingsConsumer, Taken

@@ -1,15 +1,16 @@
 """The rule `gateway-silence`: a gateway that says nothing is one anomaly, and not one for each of its sensors."""
 
+import re
 import zlib
 from typing import Final
 
 import msgspec
 
 from gateway.detect.events import Origin, Said, anomaly_id, by_whom, type_of_event
-from gateway.detect.snapshot import StateError
+from gateway.detect.snapshot import StateError, StrangeKeyError
 from gateway.detect.text import duration
 from gateway.kafka.statuses import Seen, Sight
-from gateway.wire import VERSION, Anomaly, Command
+from gateway.wire import GATEWAY_NAME, VERSION, Anomaly, Command
 
 RULE: Final = "gateway-silence"
 
@@ -65,8 +66,7 @@ class Gateways:
             if seen is not None and seen.place != silence.place:
                 said += self._back(gateway, silence, seen)
         for gateway, seen in sight.seen.items():
-            silent = sight.at - max(seen.read, sight.since)
-            if silent <= max(LEAST, TIMES * seen.every) or seen.stopped or gateway in self._silences:
+            if not is_quiet(seen, sight) or seen.stopped or gateway in self._silences:
                 continue
             if _place(gateway, sight.partitions) == partition:
                 said.append(self._raise(gateway, seen, sight.at - seen.read + seen.age))
@@ -74,10 +74,10 @@ class Gateways:
 
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
-        gateway = next((name for name, one in self._silences.items() if one.id == command.id), "")
-        silence = self._silences.get(gateway)
-        if silence is None or command.verb in silence.said:
+        found = next(((name, one) for name, one in self._silences.items() if one.id == command.id), None)
+        if found is None or command.verb in found[1].said:
             return []
+        gateway, silence = found
         silence.said.append(command.verb)
         self._changed[gateway] = None
         event: type_of_event
@@ -90,7 +90,7 @@ class Gateways:
                 event = "cleared" if silence.open else "accepted"
                 silence.open = False
                 text = f"accepted as normal by {by_whom(command)}: gateway {gateway} is not missed until it is heard again"
-        return [_said(gateway, silence, event, text, command.time)]
+        return [_said(gateway, silence, event, text, command.time, by_whom(command))]
 
     def changed(self) -> list[tuple[bytes, bytes]]:
         """See Bank."""
@@ -107,10 +107,12 @@ class Gateways:
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See Bank."""
+        gateway = key.removeprefix(_KIND).decode(errors="replace")
+        if not re.search(GATEWAY_NAME, gateway):
+            raise StrangeKeyError("no gateway is called so")
         try:
             silence = msgspec.json.decode(value, type=Silence)
-            gateway = key.removeprefix(_KIND).decode()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except msgspec.MsgspecError as error:
             raise StateError(f"damaged: {error}") from None
         if silence.v != _ROW_VERSION:
             raise StateError(f"version {silence.v} of a silence; this program knows version {_ROW_VERSION}")
@@ -134,12 +136,17 @@ class Gateways:
         return [_said(gateway, silence, "cleared", text, seen.at)]
 
 
+def is_quiet(seen: Seen, sight: Sight) -> bool:
+    """Whether nothing was heard of a gateway for too long, be it that it was stopped."""
+    return sight.at - max(seen.read, sight.since) > max(LEAST, TIMES * seen.every)
+
+
 def _place(gateway: str, partitions: int) -> int:
     """The partition that speaks of a gateway; none while it is not known how many there are."""
     return zlib.crc32(gateway.encode()) % partitions if partitions else -1
 
 
-def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, at: int) -> Said:
+def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, at: int, by: str = "") -> Said:
     anomaly = Anomaly(
         v=VERSION,
         id=silence.id,
@@ -157,5 +164,6 @@ def _said(gateway: str, silence: Silence, event: type_of_event, sentence: str, a
         seq=0,
         score=silence.silent if event == "raised" else 0.0,
         unit="s",
+        by=by,
     )
     return Said(-1, gateway.encode(), anomaly)

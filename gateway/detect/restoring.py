@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 
 from gateway.detect.config import DetectConfig
-from gateway.detect.share import MakeBank, Share
+from gateway.detect.judge import MakeBank
+from gateway.detect.share import Share
 from gateway.kafka.state import StateReader, StateUnreadableError
 from gateway.kafka.worker import HangError, Worker
 

@@ -62,8 +62,9 @@ class Rows:
         if not self._free:
             self._grow()
         row = self._free.pop()
-        self.table.reset(row)
-        if saved is not None:
+        if saved is None:
+            self.table.reset(row)
+        else:
             self.table.load(row, saved)
         self.sensors[row] = sensor
         self.index[(sensor.key, sensor.device, sensor.sensor)] = row
@@ -72,6 +73,16 @@ class Rows:
         self.arrived[row] = self.core["offset"][row]
         judging = [rule.watch(row, sensor.device, sensor.sensor, self._config) for rule in self.rules]
         return row, {rule.slot for rule, judges in zip(self.rules, judging, strict=True) if judges}
+
+    def begin_anew(self, row: int) -> None:
+        """Forget what the values of a sensor were like. When it was heard of stays."""
+        for name in ("number", "watched", "value", "before", "rises", "falls", "kinds", "known"):
+            self.core[name][row] = self.core.fresh()[name]
+        sensor = self.sensor(row)
+        for rule in self.rules:
+            if rule is not self.silence:
+                rule.columns.reset(row)
+                rule.watch(row, sensor.device, sensor.sensor, self._config)
 
     def drop(self, row: int) -> Sensor:
         """Free the row of a sensor."""

@@ -16,11 +16,12 @@ import structlog
 from gateway import lifecycle, log
 from gateway.config import ConfigError
 from gateway.detect.bank import Bank
+from gateway.detect.checking import advice, check_detect
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
+from gateway.detect.judge import MakeBank
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
-from gateway.detect.share import MakeBank
 from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
 from gateway.kafka.once import ExactlyOnceOutlet
@@ -141,10 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
     options = parser.parse_args(words)
     try:
-        config = load_detect(options.config)
         if options.check:
+            sys.stderr.write(advice(check_detect(options.config)))
             sys.stdout.write(f"{options.config}: good\n")
             return 0
+        config = load_detect(options.config)
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2

@@ -1,88 +1,26 @@
 """One partition of the readings: what is known of its sensors, how far they are judged, and what is to be written."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 import structlog
 
 from gateway.config import DetectKafka
 from gateway.detect.events import Said
-from gateway.detect.gateways import Gateways
+from gateway.detect.gateways import Gateways, is_quiet
 from gateway.detect.heard import SET_BACK
-from gateway.detect.snapshot import StateError
+from gateway.detect.judge import Judge
+from gateway.detect.restored import MARKER, VERSION, Mark, restore
 from gateway.kafka.client import Record
 from gateway.kafka.consumer import Polled
 from gateway.kafka.outlet import MOST_ROWS, Part
 from gateway.kafka.state import Found
 from gateway.kafka.statuses import Sight
-from gateway.wire import CLOCK_UNSET, Arrival, Command, encode_anomaly
+from gateway.wire import CLOCK_UNSET, Command, encode_anomaly
 
 _log = structlog.get_logger()
-
-MARKER: Final = b""
-"""Key of the record of a partition of the state topic that says from where on its readings must be read again."""
-
-VERSION: Final = 1
-
-
-class Judge(Protocol):
-    """The bank of one partition, as the service needs it.
-
-    Deterministic: what it says depends only on the sequence of the readings, never on how that is cut. A reading that
-    a restored row reflects already is skipped.
-    """
-
-    @property
-    def counts(self) -> msgspec.Struct:
-        """Integers by name, of what became of the readings."""
-        ...
-
-    @property
-    def sensors(self) -> int:
-        """Sensors remembered now."""
-        ...
-
-    @property
-    def open(self) -> int:
-        """Anomalies open now."""
-        ...
-
-    def judge(self, arrivals: Sequence[Arrival]) -> Sequence[Said]:
-        """Judge these, which come after all that were judged before."""
-        ...
-
-    def advance(self, gateway: str, until: int, *, told: bool = False) -> Sequence[Said]:
-        """All that this gateway had `received` up to then has been judged. `told`: it says so itself."""
-        ...
-
-    def command(self, command: Command) -> Sequence[Said]:
-        """What a person said. It may come again."""
-        ...
-
-    def changed(self) -> Sequence[tuple[bytes, bytes]]:
-        """Rows that advance() and command() changed, and those forgotten (an empty value), since the last call."""
-        ...
-
-    def snapshot(self, most: int) -> Sequence[tuple[bytes, bytes]]:
-        """Up to `most` more rows that differ from the state topic, or are forgotten (an empty value); none: all are there."""
-        ...
-
-    def restore(self, key: bytes, value: bytes) -> None:
-        """Take a row from the state topic.
-
-        Raises:
-            StateError: see there.
-        """
-        ...
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """Value of the marker. Every row of its partition reflects at least everything before `offset`."""
-
-    v: int
-    offset: int
 
 
 class Share:
@@ -110,7 +48,6 @@ class Share:
         self.bank = bank
         self.gateways = Gateways()
         self.heard = 0
-        self.unusable = 0
         self._kafka = kafka
         self._said: list[Said] = []
         self._rows: list[Record] = []
@@ -119,19 +56,15 @@ class Share:
         self._began = time.monotonic()
         self._seen: Sight | None = None
         self._advanced: Sight | None = None
-        rows = dict(found.rows)
-        self._restore(self.gateways, {key: rows.pop(key) for key in found.rows if Gateways.has(key)})
-        mark = _mark(rows.pop(MARKER, None), partition)
-        if mark is not None and mark > found.high:
-            self._forget(rows, mark, found.high)
-            mark, found = None, found._replace(committed=None)
-        else:
-            self._restore(bank, rows)
+        self._quiet: set[str] = set()
+        restored = restore(found, partition, bank, self.gateways)
+        mark, committed, self.unusable = restored.mark, restored.committed, restored.unusable
+        self._take((key, b"") for key in restored.gone)
         first = found.low if start == "earliest" else found.high
-        begin = next(one for one in (mark, found.committed, first) if one is not None)
+        begin = next(one for one in (mark, committed, first) if one is not None)
         self.next = max(begin, found.low)
-        self._spoken = max(self.next, found.committed or 0)
-        self._told = found.committed
+        self._spoken = max(self.next, committed or 0)
+        self._told = committed
         self._marked = mark
         if self.next > begin:
             _log.warning(
@@ -139,7 +72,7 @@ class Share:
                 partition=partition,
                 from_offset=begin,
                 to_offset=self.next,
-                not_judged=max(0, self.next - max(begin, found.committed or 0)),
+                not_judged=max(0, self.next - max(begin, committed or 0)),
                 remedy="keep readings for longer than gateway-detect may be away (retention.ms, retention.bytes)",
             )
         if mark != self.next:
@@ -209,6 +142,10 @@ class Share:
             for gateway, status in sight.before.items():
                 if not status.unset:
                     self._advance(gateway, status.until, told=True)
+            quiet = {gateway for gateway, seen in sight.seen.items() if is_quiet(seen, sight)}
+            for gateway in sorted(quiet - self._quiet):
+                self._said += self.bank.silent(gateway)
+            self._quiet = quiet
             self._take(self.bank.changed())
 
     def _advance(self, gateway: str, until: int, *, told: bool = False) -> None:
@@ -256,45 +193,3 @@ class Share:
 
     def _take(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         self._rows += [Record(self._kafka.state_topic, key, value, self.partition) for key, value in rows]
-
-    def _restore(self, whose: Judge | Gateways, rows: dict[bytes, bytes]) -> None:
-        for key, value in rows.items():
-            try:
-                whose.restore(key, value)
-            except StateError as error:
-                self.unusable += 1
-                if self.unusable == 1:
-                    _log.warning(
-                        "state of a sensor cannot be used; it is learnt anew",
-                        partition=self.partition,
-                        problem=str(error),
-                    )
-
-    def _forget(self, rows: Iterable[bytes], mark: int, high: int) -> None:
-        _log.warning(
-            "readings topic is not the one that the state is of: it ends before; all sensors are learnt anew",
-            partition=self.partition,
-            state_is_of=mark,
-            end=high,
-        )
-        self._take((key, b"") for key in rows)
-
-
-def _mark(value: bytes | None, partition: int) -> int | None:
-    if value is None:
-        return None
-    try:
-        mark = msgspec.json.decode(value, type=Mark)
-    except msgspec.MsgspecError as error:
-        problem = str(error)
-    else:
-        if mark.v == VERSION:
-            return mark.offset
-        problem = f"version {mark.v}; this program knows version {VERSION}"
-    _log.warning(
-        "marker of the state cannot be used; begins at the position", partition=partition, problem=problem
-    )
-    return None
-
-
-MakeBank = Callable[[], Judge]

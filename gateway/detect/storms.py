@@ -105,6 +105,15 @@ class Storms:
         )
         return self._record(gateway, storm, "cleared", at, f"; {more}")
 
+    def silent(self, gateway: str) -> Word | None:
+        """Nothing more comes of this gateway: what is to be said if it is in a storm."""
+        storm = self._storms.get(gateway)
+        if storm is None or not storm.id:
+            return None
+        del self._storms[gateway]
+        more = "; nothing was heard of the gateway since"
+        return self._record(gateway, storm, "cleared", storm.last, more)
+
     def save(self, gateway: str) -> Storm:
         """What is known of one gateway."""
         return self._storms.get(gateway) or Storm()

@@ -69,6 +69,11 @@ class Teller:
         over = self.storms.passed(gateway, at, read=offset >= 0)
         return [] if over is None else [Said(offset, *over)]
 
+    def silent(self, gateway: str) -> list[Said]:
+        """See Bank."""
+        over = self.storms.silent(gateway)
+        return [] if over is None else [Said(-1, *over)]
+
     def command(self, command: Command) -> list[Said]:
         """See Bank."""
         row, place = self._ids.get(command.id, (-1, ""))
@@ -97,21 +102,22 @@ class Teller:
                 finding = Finding(-1, row, "fault", slot.grade, text, at=command.time)
             case "accept":
                 text = f"accepted as normal by {by}: {rule.accept(row)}"
-                event: Literal["cleared", "accepted"] = "cleared" if slot.open else "accepted"
+                event: Literal["cleared", "accepted"] = "cleared" if slot.open and rule.learns else "accepted"
                 finding = Finding(-1, row, event, slot.grade, text, at=command.time)
         if finding.event == "cleared":
             self._clear(slot)
         # By the clock of whoever said it: no storm is over for that.
-        return [Said(-1, sensor.key, record(sensor, rule.name, slot, finding, None, self._rows.last(row)))]
+        said = record(sensor, rule.name, slot, finding, None, self._rows.last(row))
+        return [Said(-1, sensor.key, msgspec.structs.replace(said, by=by))]
 
-    def forget(self, row: int, why: str, offset: int) -> list[Said]:
-        """What to say of a sensor that is no longer watched."""
+    def forget(self, row: int, why: str, offset: int, but: str = "") -> list[Said]:
+        """What to say of a sensor that is no longer watched, or learnt anew `but` for what one rule knows."""
         said: list[Said] = []
         sensor = self._rows.sensor(row)
-        for place in sensor.slots:
+        for place in [one for one in sensor.slots if one != but]:
             if sensor.slots[place].open:
                 said.append(self._unwatched(row, place, why, offset))
-            del self._ids[sensor.slots[place].id]
+            del self._ids[sensor.slots.pop(place).id]
         return said
 
     def forget_gateway(self, gateway: str) -> None:

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from gateway.config import Kafka
+from gateway.config import ConfigError, DetectKafka, Kafka
 
 _log = structlog.get_logger()
 
@@ -65,6 +65,25 @@ def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | b
         "reconnect.backoff.max.ms": 10_000,
         **config.options,
     }
+
+
+def check_options(config: DetectKafka) -> None:
+    """Whether the clients of gateway-detect take the options. Without a server to connect to they stay off the network.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    exactly_once = config.delivery == "exactly-once"
+    own: dict[str, str | bool] = (
+        {"transactional.id": "check"} if exactly_once else {"enable.idempotence": True}
+    )
+    try:
+        Producer({**own, **config.options, "log_level": 0})
+        Consumer({"group.id": "check", **config.options, "log_level": 0}).close()
+    except KafkaException as error:
+        raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
+    except (AttributeError, TypeError, ValueError) as error:  # a property that is a function in Python
+        raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
 
 
 def cursor_group(gateway: str) -> str:

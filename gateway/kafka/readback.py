@@ -63,6 +63,7 @@ class Readback:
         self._config = config
         self._sent = sent
         self._why: KafkaError | None = None
+        self._astray = False
         try:
             self._consumer = Consumer(
                 {
@@ -120,12 +121,16 @@ class Readback:
         return [one for one in lot if one[2] < self._ends[one[0], one[1]]]
 
     def more(self) -> None:
-        """Let lots() go on to the ends as they are now.
+        """Let lots() go on to the ends as they are now, also after an error: from behind what it has given.
 
         Raises:
             ReadbackError: see there.
         """
-        self._take_ends()
+        begins = self._take_ends()
+        if self._astray:
+            self._astray = False
+            within = {one: begin <= self._reached[one] <= self._ends[one] for one, begin in begins.items()}
+            self._assign({one: self._reached[one] if within[one] else begins[one] for one in begins})
 
     def positions(self, gateways: Iterable[str]) -> tuple[dict[str, Position], str]:
         """Those of these gateways whose position Kafka has, and why one could not be read (empty: none)."""
@@ -177,6 +182,7 @@ class Readback:
             self._why = error
 
     def _fail(self, error: KafkaException) -> NoReturn:
+        self._astray = True
         with suppress(KafkaException):
             self._consumer.poll(0)  # hears of the errors of connections
         problem = self._why if self._why is not None and self._why.code() in _TELLING else error.args[0]
@@ -219,6 +225,7 @@ class Readback:
 
     def _next(self) -> list[Arrival]:
         arrivals: list[Arrival] = []
+        reached: dict[_Partition, int] = {}
         try:
             messages = self._consumer.consume(LOT, 0.1)
         except KafkaException as error:
@@ -227,15 +234,17 @@ class Readback:
             topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
             if (problem := message.error()) is None:
                 arrivals.append((topic, partition, offset, message.timestamp()[1], message.value()))
-                self._reached[topic, partition] = offset + 1
+                reached[topic, partition] = offset + 1
             elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client gives it no public name
-                self._reached[topic, partition] = max(offset, self._reached[topic, partition])
+                reached[topic, partition] = max(offset, self._reached[topic, partition])
             elif problem.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                self._astray = True
                 raise ReadbackError("retention removed records while they were read; try again")
             elif not problem.retriable() and problem.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
                 self._fail(KafkaException(problem))
             else:
                 self._on_error(problem)
+        self._reached.update(reached)
         return arrivals
 
     def _expiry(self, begins: dict[_Partition, int]) -> int:

@@ -28,6 +28,7 @@ from gateway.wire.codec import (
 )
 from gateway.wire.records import (
     CLOCK_UNSET,
+    GATEWAY_NAME,
     VERSION,
     Anomaly,
     Arrival,
@@ -44,6 +45,7 @@ from gateway.wire.records import (
 
 __all__ = [
     "CLOCK_UNSET",
+    "GATEWAY_NAME",
     "VERSION",
     "Anomaly",
     "Arrival",

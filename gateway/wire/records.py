@@ -11,6 +11,9 @@ Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Value = float | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | bool | str
 """What a record may hold is bounded, so that a foreign record cannot upset a consumer's arithmetic."""
 
+GATEWAY_NAME: Final = r"^[A-Za-z0-9._-]{1,100}\Z"
+"""A regular expression: what the id of a gateway may be."""
+
 VERSION: Final = 1
 
 CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
@@ -95,7 +98,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event of one anomaly: it is raised once, may be updated, and is cleared once, under the same id.
 
     What people say of it (see Command) makes events too: `acknowledged`, `fault`, and `accepted` of one that was cleared
-    before; one that is open is cleared when it is accepted.
+    before, or that its rule cannot learn (a limit); any other one is cleared when it is accepted.
 
     Attributes:
         v: version of this contract; always there.
@@ -116,6 +119,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
         flags: of that reading.
         first_spool, first_seq: identity of the first reading that showed it.
         storm: id of the storm of anomalies of its gateway in which it was raised, if any.
+        by: who said so, of an event that a Command made.
     """
 
     v: int
@@ -140,6 +144,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     first_spool: str = ""
     first_seq: Sequence = 0
     storm: str = ""
+    by: str = ""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -159,7 +164,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     v: int
-    gateway: str
+    gateway: Annotated[str, msgspec.Meta(pattern=GATEWAY_NAME)]
     version: str
     time: Nanoseconds
     state: Literal["running", "stopped"]

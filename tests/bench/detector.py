@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from daemon import COMMANDS
@@ -20,8 +20,9 @@ from gateway.detect.bank import Bank
 from gateway.detect.config import DetectConfig
 from gateway.wire import VERSION, Arrival, Reading, decode_anomaly, encode_reading
 
-READINGS: Final = 400_000
+READINGS: Final = 800_000
 SENSORS: Final = 10_000
+MANY: Final = 100_000
 LIMIT: Final = 1000.0
 """Only the last reading of each portion is above it: its anomaly says that everything before was judged."""
 
@@ -29,10 +30,14 @@ SECOND: Final = 1_000_000_000
 NOON: Final = 1_767_355_200 * SECOND
 CONFIG: Final = """
 state_dir = "{folder}"
+group = "{group}"
+max_sensors = 100000
+snapshot_every = 1.0 # sixty times as often as usual, so that some are in it
 [kafka]
 bootstrap_servers = "{bootstrap}"
-readings_topic = "judged"
-anomalies_topic = "said"
+readings_topic = "{group}"
+anomalies_topic = "{group}-said"
+state_topic = "{group}-state"
 [kafka.options]
 "session.timeout.ms" = 45000 # it is held still while its work is laid out
 [log]
@@ -43,37 +48,110 @@ limits = {{ high = {limit} }}
 
 
 def detector(bench: Bench) -> list[Figure]:
-    """All rules, on one reading a second of each of 10,000 sensors; and how soon their state is there after a restart."""
-    bootstrap = bench.server.bootstrap
-    for topic in ("judged", "said"):
-        bench.server.create_topic(topic)
-    config = bench.folder / "detect.toml"
-    config.write_text(CONFIG.format(bootstrap=bootstrap, limit=LIMIT, folder=bench.folder))
-    said = Consumer({"bootstrap.servers": bootstrap, "group.id": "said"})
-    said.assign([TopicPartition("said", 0, 0)])
-    say(f"detector: {READINGS:,} readings")
-    command: list[str | Path] = [COMMANDS / "gateway-detect", "--config", config]
-    with _running(command, bench.folder / "detect.log") as process:
-        _produce(bootstrap, 1, SENSORS)
-        _await_anomaly(said, SENSORS)  # it has its partition, and knows the sensors
+    """All rules, on one reading a second of each of 10,000 sensors; and how soon the state is there after a restart."""
+    say(f"detector: {READINGS:,} readings of {SENSORS:,} sensors")
+    plant = _Plant(bench, "judged")
+    with _running(plant.command, bench.folder / "detect.log") as process:
+        plant.produce(1, SENSORS, SENSORS)
+        plant.await_anomaly(SENSORS)  # it has its partition, and knows the sensors
         with frozen(process.pid):
-            _produce(bootstrap, SENSORS + 1, READINGS)
-            cpu, began = cpu_seconds(process.pid), time.monotonic()
-        _await_anomaly(said, SENSORS + READINGS)
+            plant.produce(SENSORS + 1, READINGS, SENSORS)
+            cpu, began, rows = cpu_seconds(process.pid), time.monotonic(), plant.rows()
+        plant.await_anomaly(SENSORS + READINGS)
         seconds, cost = time.monotonic() - began, cpu_seconds(process.pid) - cpu
+        rows = plant.rows() - rows
         memory, _ = resident(process.pid)
-    log = bench.folder / "again.log"
-    with _running(command, log) as process:
-        wait_until(lambda: "partition restored" in log.read_text(), "the state", WITHIN)
-        restored = cpu_seconds(process.pid)
-    said.close()
+    few = plant.restored()
+    say(f"detector: state of {MANY:,} sensors")
+    crowd = _Plant(bench, "crowd")
+    with _running(crowd.command, bench.folder / "crowd.log") as process:
+        crowd.produce(1, MANY, MANY)
+        crowd.await_anomaly(MANY)
+        process.terminate()
+        process.wait(WITHIN)  # with a snapshot
+    many = crowd.restored()
     return [
         *_bank(),
         Figure("gateway-detect: processor time per reading", cost / READINGS * 1e6, "us"),
-        Figure("gateway-detect: readings", READINGS / seconds, "/s"),
+        Figure("gateway-detect: readings, with snapshots", READINGS / seconds, "/s", aim=150_000, least=True),
+        Figure("gateway-detect: rows of snapshots meanwhile", rows, ""),
         Figure("gateway-detect: resident memory", memory, "MB"),
-        Figure("gateway-detect: processor time to start and restore 10,000 sensors", restored, "s"),
+        Figure("gateway-detect: start and restore of 10,000 sensors", few.seconds, "s"),
+        Figure("gateway-detect: processor time for that", few.cpu, "s"),
+        Figure("gateway-detect: start and restore of 100,000 sensors", many.seconds, "s"),
+        Figure("gateway-detect: processor time for that", many.cpu, "s"),
+        Figure("gateway-detect: resident memory with 100,000 sensors", many.memory, "MB"),
     ]
+
+
+class _Restored(NamedTuple):
+    seconds: float
+    cpu: float
+    memory: float
+
+
+class _Plant:
+    """A topic of readings, and a gateway-detect for it that says something of the last of each portion only."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._bootstrap, self._name, self._folder = bench.server.bootstrap, name, bench.folder
+        for topic in (name, f"{name}-said", f"{name}-state"):
+            bench.server.create_topic(topic)
+        config = bench.folder / f"{name}.toml"
+        config.write_text(
+            CONFIG.format(bootstrap=self._bootstrap, limit=LIMIT, folder=bench.folder, group=name)
+        )
+        self.command: list[str | Path] = [COMMANDS / "gateway-detect", "--config", config]
+        self._said = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"{name}-said"})
+        self._said.assign([TopicPartition(f"{name}-said", 0, 0)])
+
+    def produce(self, first: int, count: int, sensors: int) -> None:
+        """Readings numbered from `first` on; the last one is above the limit."""
+        producer = Producer(
+            {"bootstrap.servers": self._bootstrap, "compression.type": "zstd", "linger.ms": 50}
+        )
+        generator = random.Random(first)
+        last = first + count - 1
+        for seq in range(first, last + 1):
+            device, at = f"boiler-{seq % sensors}", NOON + seq // sensors * SECOND
+            value = generator.gauss(21.0, 0.4) if seq < last else 2 * LIMIT
+            record = encode_reading(
+                devices.reading.Reading(device, "temperature", value, at, "plant", at), "pi-7", "spool-1", seq
+            )
+            while True:
+                try:
+                    producer.produce(self._name, record, f"pi-7/{device}")
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        producer.flush()
+
+    def await_anomaly(self, seq: int) -> None:
+        """Wait until something was said of the reading with this number."""
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline:
+            message = self._said.poll(0.1)
+            if (
+                message is not None
+                and message.error() is None
+                and decode_anomaly(message.value() or b"").seq == seq
+            ):
+                return
+        raise RuntimeError(f"gateway-detect said nothing within {WITHIN:g} s")
+
+    def rows(self) -> int:
+        """Records of its state until now, and of the transactions around them."""
+        _, end = self._said.get_watermark_offsets(TopicPartition(f"{self._name}-state", 0), timeout=10)
+        return int(end)
+
+    def restored(self) -> _Restored:
+        """Start it again, until it has its state."""
+        log = self._folder / f"{self._name}-again.log"
+        began = time.monotonic()
+        with _running(self.command, log) as process:
+            wait_until(lambda: "partition restored" in log.read_text(), "the state", WITHIN)
+            memory, _ = resident(process.pid)
+            return _Restored(time.monotonic() - began, cpu_seconds(process.pid), memory)
 
 
 @contextmanager
@@ -112,37 +190,3 @@ def _polls(sensors: int, count: int, most: int = 5000) -> list[list[Arrival]]:
         reading = Reading(VERSION, "pi-7", "spool-1", offset, "plant", device, "temperature", at, at, value)
         arrivals.append(Arrival(offset, None, reading))
     return [arrivals[place : place + most] for place in range(0, count, most)]
-
-
-def _produce(bootstrap: str, first: int, count: int) -> None:
-    """Readings numbered from `first` on; the last one is above the limit."""
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "linger.ms": 50})
-    generator = random.Random(first)
-    last = first + count - 1
-    for seq in range(first, last + 1):
-        device, at = f"boiler-{seq % SENSORS}", NOON + seq // SENSORS * SECOND
-        value = generator.gauss(21.0, 0.4) if seq < last else 2 * LIMIT
-        record = encode_reading(
-            devices.reading.Reading(device, "temperature", value, at, "plant", at), "pi-7", "spool-1", seq
-        )
-        while True:
-            try:
-                producer.produce("judged", record, f"pi-7/{device}")
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush()
-
-
-def _await_anomaly(said: Consumer, seq: int) -> None:
-    """Wait until something was said of the reading with this number."""
-    deadline = time.monotonic() + WITHIN
-    while time.monotonic() < deadline:
-        message = said.poll(0.1)
-        if (
-            message is not None
-            and message.error() is None
-            and decode_anomaly(message.value() or b"").seq == seq
-        ):
-            return
-    raise RuntimeError(f"gateway-detect said nothing within {WITHIN:g} s")

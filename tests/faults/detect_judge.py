@@ -18,7 +18,7 @@ from detect_member import Names
 from detect_terms import Terms, compared
 from waiting import wait_until
 
-from gateway.detect.share import MakeBank
+from gateway.detect.judge import MakeBank
 from gateway.wire import Arrival, WireError, decode_anomaly, decode_reading, encode_anomaly
 
 STALL: Final = 60.0

@@ -125,6 +125,9 @@ class CountingBank:
                 said.append(Said(-1, None, self._anomaly(row, "silence", row.count, 0.0, 0)))
         return said
 
+    def silent(self, gateway: str) -> Sequence[Said]:  # noqa: ARG002 - it knows no storms
+        return []
+
     def command(self, command: Command) -> Sequence[Said]:
         for name, row in self._rows.items():
             said = [

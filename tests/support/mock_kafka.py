@@ -13,6 +13,8 @@ from typing import Final
 import confluent_kafka
 
 PRODUCE: Final = 0
+FETCH: Final = 1
+LIST_OFFSETS: Final = 2
 INIT_PRODUCER_ID: Final = 22
 ADD_OFFSETS: Final = 25
 END_TXN: Final = 26

@@ -7,7 +7,8 @@ from counting import CountingBank
 from hypothesis import strategies as st
 
 from gateway.config import DetectKafka
-from gateway.detect.share import Judge, Share
+from gateway.detect.judge import Judge
+from gateway.detect.share import Share
 from gateway.kafka.consumer import Polled
 from gateway.kafka.outlet import Part
 from gateway.kafka.state import Found

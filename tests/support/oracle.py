@@ -350,19 +350,21 @@ class NeverSeen:
 
     def __init__(self) -> None:
         self.low, self.high = INF, -INF
+        self.early: list[float] | None = []
         self.open = False
         self.said = self.top = self.bottom = 0.0
         self.first = (0, 0)
 
     def judge(self, now: Now) -> list[Word]:
-        if not abs(now.value) < LARGEST:
+        value, ready = now.value, now.number >= 1000 and now.age >= 1
+        if ready and self.early is not None:
+            self.settle(sorted(self.early))
+        usable = abs(value) < LARGEST
+        if usable and self.early is not None:
+            self.early.append(value)
+        if not usable or self.early is not None:
             return []
         low, high, width = self.low, self.high, self.high - self.low
-        ready = now.number >= 1000 and now.age >= 1
-        three = [now.before2, now.before, now.value]
-        value = (
-            now.value if ready or self.open else (NAN if any(map(math.isnan, three)) else sorted(three)[1])
-        )
         distance = max(value - high, low - value)
         if self.open:
             self.top, self.bottom = max(self.top, value), min(self.bottom, value)
@@ -375,13 +377,20 @@ class NeverSeen:
                 return [("updated", distance / width, low, high)]
             return []
         margin = 0.05 + 0.5 / max(now.age, 1.0)
-        if ready and now.quantity and width > 0 and distance > margin * width:
+        if now.quantity and width > 0 and distance > margin * width:
             self.open, self.said, self.top, self.bottom = True, distance, value, value
             self.first = (now.reading.seq, now.reading.time)
             return [("raised", distance / width, low, high)]
-        if not math.isnan(value):
-            self.low, self.high = min(low, value), max(high, value)
+        self.low, self.high = min(low, value), max(high, value)
         return []
+
+    def settle(self, early: list[float]) -> None:
+        self.early = None
+        if len(early) > 1:
+            self.low, self.high = early[1], early[-2]
+            far = 0.55 * (self.high - self.low)
+            self.low = early[0] if early[1] - early[0] <= far else early[1]
+            self.high = early[-1] if early[-1] - early[-2] <= far else early[-2]
 
 
 class Level:

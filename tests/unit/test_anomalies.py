@@ -55,6 +55,8 @@ def told(events: Sequence[Anomaly]) -> Story:
         (["raised", "cleared", "acknowledged"], "cleared"),
         (["raised", "cleared", "fault"], "cleared"),
         (["raised", "cleared", "accepted"], "cleared"),
+        (["raised", "accepted"], "acknowledged"),  # a limit
+        (["raised", "accepted", "updated", "cleared"], "cleared"),
         (["acknowledged"], "acknowledged"),
         (["accepted"], "cleared"),
         (["raised", "cleared", "raised", "cleared"], "cleared"),
@@ -62,6 +64,32 @@ def told(events: Sequence[Anomaly]) -> Story:
 )
 def test_the_events_of_an_anomaly_make_its_state(events: list[str], state: str) -> None:
     assert told([event("a1", kind, at) for at, kind in enumerate(events)]).state == state
+
+
+@pytest.mark.parametrize("word", ["acknowledged", "accepted", "fault"])
+def test_what_people_say_of_one_that_is_cleared_does_not_open_it_again(word: str) -> None:
+    listed = Anomalies(lambda story: story.state != "cleared")
+    for at, kind in enumerate(["raised", "cleared", word, "acknowledged"]):
+        story = listed.take(event("a1", kind, at))
+
+    assert story.state == "cleared"
+    assert listed.stories() == []
+
+
+def test_of_accept_and_fault_the_last_word_counts() -> None:
+    words = [("acknowledged", "ann"), ("fault", "bob"), ("cleared", "cem"), ("fault", "dan")]
+    stories = [
+        told([event("a1"), *(event("a1", kind, by=by) for kind, by in words[:count])]) for count in range(5)
+    ]
+
+    assert [one.heard for one in stories] == [
+        {},
+        {"ack": "ann"},
+        {"ack": "ann", "fault": "bob"},
+        {"ack": "ann", "accept": "cem"},
+        {"ack": "ann", "fault": "dan"},
+    ]
+    assert told([event("a1"), event("a1", "cleared", 1)]).heard == {}, "by the sensor itself"
 
 
 def test_what_people_said_does_not_hide_what_the_sensor_does() -> None:
@@ -148,8 +176,8 @@ def test_a_storm_whose_own_record_is_gone_is_one_too() -> None:
 
 def test_a_storm_stands_as_the_worst_in_it() -> None:
     storm, first, second = (Story(event(name), 0) for name in ("s", "m1", "m2"))
-    first.heard.add("acknowledged")
+    first.take(event("m1", "acknowledged"))
     assert state_of(storm, [first, second]) == "open"
-    second.heard.add("fault")
+    second.take(event("m2", "fault"))
     assert state_of(storm, [first, second]) == "acknowledged"
     assert state_of(storm, []) == "open"

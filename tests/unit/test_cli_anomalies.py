@@ -16,6 +16,7 @@ from gateway.cli.main import main
 from gateway.cli.records import kafka_of, moment
 from gateway.config import DetectKafka
 from gateway.kafka.client import Record
+from gateway.kafka.readback import ReadbackError
 from gateway.moments import point
 from gateway.terminal import plain
 from gateway.wire import VERSION, Anomaly, decode_command
@@ -49,7 +50,7 @@ def event(name: str, kind: str = "raised", **fields: object) -> Anomaly:
 class Topic:
     """In place of the topic in Kafka: what it holds, and what comes after a command."""
 
-    lots: ClassVar[list[list[Anomaly]]] = []
+    lots: ClassVar[list[list[Anomaly | ReadbackError]]] = []
     said: ClassVar[list[Record]] = []
     damaged = 0
 
@@ -57,7 +58,10 @@ class Topic:
         pass
 
     def records(self) -> Iterator[Anomaly]:
-        yield from self.lots.pop(0) if self.lots else []
+        for one in self.lots.pop(0) if self.lots else []:
+            if isinstance(one, ReadbackError):
+                raise one
+            yield one
 
     def close(self) -> None:
         pass
@@ -196,6 +200,29 @@ def test_two_gateways_are_told_apart(listed: Listed) -> None:
     assert "gw-2/boiler-7 temperature" in out
 
 
+def test_what_concerns_a_whole_gateway_is_called_so(listed: Listed) -> None:
+    silence = event("aa", rule="gateway-silence", device="", sensor="", gateway="pi-7")
+    for others in ([], [event("bb")]):
+        _, out = listed([silence, *others])
+        assert "  pi-7 (gateway)  " in out
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "1 record of the topic is no anomaly"), (2, "2 records of the topic are no anom")]
+)
+def test_records_that_are_no_anomalies_are_counted(
+    topic: type[Topic],
+    config: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    told: str,
+) -> None:
+    monkeypatch.setattr(topic, "damaged", count)
+    assert main(["anomalies", "--config", config]) == 0
+    assert f"gatewayctl anomalies: {told}" in capsys.readouterr().err
+
+
 def test_follow_goes_on_with_what_comes(
     topic: type[Topic], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,6 +240,24 @@ def test_follow_goes_on_with_what_comes(
     assert capsys.readouterr().out.splitlines()[2:] == [
         "2027-01-15 08:00:00  aaaaaaa  gw-1/boiler-7 temperature  limits  alarm  cleared: back at 70 °C"
     ]
+
+
+def test_follow_waits_for_a_kafka_that_is_away_and_says_so_once_for_each_time(
+    topic: type[Topic], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tick(_seconds: float) -> None:
+        if not topic.lots:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", tick)
+    gone = ReadbackError("localhost:9092: Local: Unknown partition")
+    topic.lots = [[], [event("aaaaaaaa"), gone], [gone], [gone], [event("bbbbbbbb")], [gone], [event("cc")]]
+
+    assert main(["anomalies", "--follow", "--config", config]) == 130
+    out, err = capsys.readouterr()
+    assert [line.split()[2] for line in out.splitlines()[1:]] == ["aaaaaaa", "bbbbbbb", "cc"]
+    said = "gatewayctl anomalies: goes on when Kafka answers again: localhost:9092: Local: Unknown partition"
+    assert err.splitlines() == [said, said]
 
 
 @pytest.mark.parametrize(
@@ -243,13 +288,43 @@ def test_nobody_answering_is_told(
     assert len(topic.said) == 1
 
 
-def test_what_is_acknowledged_is_not_said_again(
-    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("verb", "event_name", "said"),
+    [
+        ("ack", "acknowledged", "acknowledged already by anna"),
+        ("accept", "cleared", "accepted already by anna"),
+        ("accept", "accepted", "accepted already by anna"),
+        ("fault", "fault", "called a real fault already by anna"),
+    ],
+)
+def test_what_was_said_is_not_said_again(
+    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str], verb: str, event_name: str, said: str
 ) -> None:
-    topic.lots = [[event("aaaaaaaa11"), event("aaaaaaaa11", "acknowledged")]]
+    topic.lots = [[event("aaaaaaaa11"), event("aaaaaaaa11", event_name, by="anna")]]
 
-    assert main(["ack", "aaaa", "--config", config]) == 0
-    assert capsys.readouterr().out == "aaaaaaa is acknowledged already\n"
+    assert main([verb, "aaaa", "--config", config]) == 0
+    assert capsys.readouterr().out == f"aaaaaaa is {said}\n"
+    assert not topic.said
+
+
+@pytest.mark.parametrize(("verb", "other"), [("fault", "accepted"), ("accept", "fault")])
+def test_the_other_word_may_be_said_after_the_one(
+    topic: type[Topic], config: str, verb: str, other: str
+) -> None:
+    earlier = event("aaaaaaaa11", {"fault": "fault", "accept": "accepted"}[verb], by="anna")
+    topic.lots = [[event("aaaaaaaa11"), earlier, event("aaaaaaaa11", other, by="bob")], [earlier]]
+
+    assert main([verb, "aaaa", "--config", config]) == 0
+    assert len(topic.said) == 1
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_a_wait_that_is_none_is_refused(
+    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["ack", "aaaa", f"--wait={seconds}", "--config", config])
+    assert f"'{seconds}' is not allowed: must be seconds, from 0 to 86400" in capsys.readouterr().err
     assert not topic.said
 
 

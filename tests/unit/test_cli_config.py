@@ -34,6 +34,23 @@ def test_options_that_the_kafka_client_refuses_are_found_by_the_check(
     assert says in said
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ('"group.id" = "x"', "'group.id' is not allowed: set gateway.id in place of it"),
+        ('"transactional.id" = "x"', "'transactional.id' is not allowed: set gateway.id in place of it"),
+        ('"isolation.level" = "read_uncommitted"', "'isolation.level' is not allowed: set nothing"),
+    ],
+)
+def test_properties_that_the_gateway_sets_itself_are_refused(
+    tmp_path: Path, option: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = check(tmp_path / "gateway.toml", f"[kafka.options]\n{option}\n{SOURCE}", capsys)
+
+    assert code == 2
+    assert said.startswith(f"{tmp_path / 'gateway.toml'}: kafka.options: {says}")
+
+
 def test_a_path_that_no_system_takes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = check(tmp_path / "gateway.toml", f'[gateway]\nstate_dir = "a\\u0000b"\n{SOURCE}', capsys)
 

@@ -51,6 +51,7 @@ def test_an_acknowledgement_is_an_event_and_said_once() -> None:
     (said,) = plant.says("ack", raised)
 
     assert (said.event, said.id, said.sentence) == ("acknowledged", raised.id, "acknowledged by anna")
+    assert (raised.by, said.by) == ("", "anna")
     assert (said.value, said.seq, said.since) == (99.0, 1, raised.since)
     assert plant.says("ack", raised) == []
     assert len(plant.bank.changed()) == 2, "so that a crash does not repeat it"
@@ -122,8 +123,7 @@ def test_a_real_fault_alarms_again(
     assert cleared.event == "cleared"
     assert marked[0].event == "fault"
     assert marked[0].sentence.startswith("called a real fault by anna: ")
-    again = [one.event for one in plant.sees(odd)]
-    assert again == (["raised"] if config is not SPIKE or not before_it_is_cleared else [])
+    assert [one.event for one in plant.sees(odd)] == ["raised"]
     assert unmarked.sees(odd) == [], "without the word it would be no news"
 
 
@@ -282,7 +282,8 @@ def test_a_limit_is_not_moved_by_accepting() -> None:
     assert said.sentence == (
         "accepted as normal by anna: the high limit 80 stays: raise it in detect.toml if it is too tight"
     )
-    assert [one.event for one in plant.sees(20.0, 99.0)] == ["raised"]
+    assert said.event == "accepted"
+    assert [one.event for one in plant.sees(99.0, 20.0, 99.0)] == ["cleared", "raised"], "it was open still"
 
 
 @given(st.lists(st.sampled_from(["ack", "accept", "fault"]), max_size=8))

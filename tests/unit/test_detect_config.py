@@ -150,8 +150,78 @@ def test_a_property_the_kafka_client_does_not_know_ends_the_command_with_2(
     path = tmp_path / "detect.toml"
     path.write_text("[kafka.options]\n'no.such.property' = 1")
 
-    assert main(["--config", str(path)]) == 2
-    assert "no.such.property" in capsys.readouterr().err
+    for check in ([], ["--check"]):
+        assert main(["--config", str(path), *check]) == 2
+        assert "no.such.property" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize(
+    "option", ["'acks' = 0", "'linger.ms' = 'abc'", "'session.timeout.ms' = 600000", "'stats_cb' = 'x'"]
+)
+def test_an_option_that_the_kafka_client_refuses_is_found_by_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], delivery: str, option: str
+) -> None:
+    path = tmp_path / "detect.toml"
+    path.write_text(f"[kafka]\ndelivery = '{delivery}'\n[kafka.options]\n{option}")
+
+    assert main(["--config", str(path), "--check"]) == 2
+    assert f"{path}: kafka.options: refused by the Kafka client: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ("'group.id' = 'x'", "'group.id' is not allowed: set group in place of it"),
+        ("'enable.auto.commit' = true", "set nothing in place of it: the position is written with"),
+        (
+            "'isolation.level' = 'read_uncommitted'",
+            "set nothing in place of it: only what is committed is read",
+        ),
+        ("'transactional.id' = 'x'", "set group in place of it"),
+        ("'auto.offset.reset' = 'latest'", "set start in place of it"),
+        ("'bootstrap.servers' = 'x:1'", "set kafka.bootstrap_servers in place of it"),
+    ],
+)
+def test_a_property_that_the_program_sets_itself_is_refused_with_what_to_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, instead: str
+) -> None:
+    path = tmp_path / "detect.toml"
+    path.write_text(f"[kafka.options]\n{option}")
+
+    for check in ([], ["--check"]):
+        assert main(["--config", str(path), *check]) == 2
+        err = capsys.readouterr().err
+        assert f"{path}: kafka.options: '" in err
+        assert instead in err
+
+
+def test_a_password_file_that_is_not_there_is_found_by_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path, secret = tmp_path / "detect.toml", tmp_path / "secret"
+
+    def check(name: str) -> tuple[int, str]:
+        path.write_text(f"[mqtt]\nbroker = 'b'\nusername = 'u'\npassword_file = '{name}'")
+        return main(["--config", str(path), "--check"]), capsys.readouterr().err
+
+    refusal = (
+        f"gateway-detect: {path}: mqtt.password_file: '{secret}' is not there: No such file or directory\n"
+    )
+    assert check(str(secret)) == (2, refusal)
+    code, advice = check("secret")
+    assert code == 0, "systemd may hand it over"
+    assert advice.startswith(
+        "mqtt.password_file: 'secret' is not in this folder: it is found only if systemd"
+    )
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert check("secret") == (2, refusal)
+    secret.write_text("s")
+    assert check("secret") == check(str(secret)) == (0, "")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert check("secret") == (0, "")
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from one_partition import Cluster
 
 from gateway.detect.bank import Bank
+from gateway.detect.config import Limits
 from gateway.detect.gateways import LEAST, Gateways
 from gateway.detect.share import Share
 from gateway.detect.snapshot import StateError
@@ -127,11 +128,20 @@ def test_what_people_say_of_a_silence_counts_once() -> None:
         ("fault", "called a real fault by ann"),
         ("cleared", "accepted as normal by ann: gateway pi-7 is not missed until it is heard again"),
     ]
+    assert {one.by for one in said} == {"ann"}
     assert len(gateways.changed()) == 1
     assert gateways.command(Command(1, "another", "ack", "ann", NOON)) == []
     assert looked(gateways, sight(1000.0, last)) == [], "it is accepted"
     assert looked(gateways, sight(1100.0, {GATEWAY: status(8, 1090.0)})) == [], "that was cleared"
     assert events(looked(gateways, sight(2000.0, {GATEWAY: status(8, 1090.0)}))) == ["raised"]
+
+
+def test_what_people_say_of_others_is_not_about_a_gateway_without_a_name() -> None:
+    gateways = Gateways()
+    looked(gateways, sight(100.0, {"": status(7, 0.0)}))
+
+    assert gateways.command(Command(1, "another", "accept", "ann", NOON)) == []
+    assert gateways.open == 1
 
 
 @pytest.mark.parametrize(
@@ -261,3 +271,55 @@ def test_the_sensors_of_a_silent_gateway_are_silent_with_it() -> None:
     plant.cluster.commit(plant.share)
 
     assert [one for one in plant.cluster.said if one.rule == "silence"] == []
+
+
+class Stormy:
+    """A partition in which twelve sensors of one gateway jumped at once, and nothing came after that."""
+
+    def __init__(self) -> None:
+        hot = [reading(99.0, float(place), seq=place + 1, device=f"d{place}") for place in range(12)]
+        self.cluster = Cluster(keyed(hot), lambda: Bank(only(limits=Limits(high=80.0))))
+        self.share = self.restart()
+
+    def restart(self) -> Share:
+        self.share = self.cluster.share()
+        while self.cluster.poll(self.share, 50):
+            self.cluster.commit(self.share)
+        return self.share
+
+    def look(self, at: float, last: Seen, end: int = 12) -> list[Anomaly]:
+        """What is said of the storm when nothing has come since that status."""
+        last = last._replace(until=NOON)  # so that no time passes by what it says
+        self.share.look(sight(1e9 + at, {"gw-1": last}, ends={0: end}, partitions=0))
+        before = len(self.cluster.said)
+        self.cluster.commit(self.share)
+        return [one for one in self.cluster.said[before:] if one.rule == "storm"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_storm_of_a_gateway_that_is_not_heard_any_more_is_over_once(*, stopped: bool) -> None:
+    """In every partition, also in one that does not speak of the gateway's silence."""
+    plant, last = Stormy(), status(1, 1e9, stopped=stopped)
+    [raised] = [one for one in plant.cluster.said if one.rule == "storm"]
+
+    assert plant.look(LEAST, last) == []
+    assert plant.look(LEAST + 1, last, end=13) == [], "there is something to judge"
+    [cleared] = plant.look(LEAST + 2, last)
+    assert (cleared.event, cleared.id) == ("cleared", raised.id)
+    assert cleared.sentence == (
+        "12 sensors of gateway gw-1 raised 12 anomalies within 11 s; nothing was heard of the gateway since"
+    )
+    assert plant.look(LEAST + 3, last) == []
+    plant.restart()
+    assert plant.look(LEAST + 4, last) == []
+
+
+def test_what_a_silent_gateway_is_still_heard_to_raise_is_a_storm_until_it_falls_silent_again() -> None:
+    plant, last = Stormy(), status(1, 1e9)
+    assert events(plant.look(100.0, last)) == ["cleared"]
+    again = [reading(99.0, 500.0 + place, seq=place + 50, device=f"e{place}") for place in range(12)]
+    plant.cluster.readings = [*plant.cluster.readings, *keyed(again, offset=12)]
+    plant.cluster.poll(plant.share, 50)
+    assert events(plant.look(110.0, last, end=24)) == ["raised"]
+    assert plant.look(120.0, status(2, 1e9 + 115.0), end=24) == []
+    assert events(plant.look(250.0, status(2, 1e9 + 115.0), end=24)) == ["cleared"]

@@ -1,6 +1,7 @@
 """The rules that learn what is usual: rate, stuck, never seen, spikes of aggregates."""
 
 import math
+import random
 from itertools import pairwise
 
 import pytest
@@ -165,7 +166,7 @@ def test_for_as_long_as_somebody_allows_a_state_may_stay() -> None:
 def test_a_value_never_seen_is_an_alarm_with_the_range_and_how_far_it_is_outside() -> None:
     raised, cleared = said_of(series([*BEFORE, 25.0, 26.0, 21.0], SLOW), SEEN)
 
-    low, high = seen(BEFORE)
+    low, high = min(BEFORE), max(BEFORE)
     value, bottom, top, count, percent = numbers(
         raised.sentence, "# °C is above the range # °C to # °C of # readings before, by # % of it"
     )
@@ -178,13 +179,6 @@ def test_a_value_never_seen_is_an_alarm_with_the_range_and_how_far_it_is_outside
     assert (back, bottom, top, least, most) == (21.0, low, high, 25.0, 26.0)
 
 
-def seen(values: list[float]) -> tuple[float, float]:
-    """The range as docs/detection.md describes it."""
-    middles = [sorted(three)[1] for three in zip(values, values[1:], values[2:], strict=False)][: 1000 - 2]
-    rest = values[1000:]
-    return min(middles + rest), max(middles + rest)
-
-
 def test_how_far_a_value_is_outside_of_a_range_of_next_to_nothing_is_still_a_number() -> None:
     """Or nobody could read the record."""
     tiny = [5e-324 * (place * 7 % 100) for place in range(1200)]
@@ -193,6 +187,20 @@ def test_how_far_a_value_is_outside_of_a_range_of_next_to_nothing_is_still_a_num
 
     assert raised.score == LARGEST
     assert decode_anomaly(encode_anomaly(raised)) == raised
+
+
+def test_rain_that_falls_now_and_then_belongs_to_the_range_and_only_a_lone_value_far_off_is_left_out() -> (
+    None
+):
+    generator = random.Random(1)
+    rain = [round(3 * generator.expovariate(1.0), 1) if place % 30 == 0 else 0.0 for place in range(1200)]
+
+    assert max(rain) > 4.0
+    assert said_of(series([*rain, max(rain), 0.0], SLOW), SEEN) == []
+    raised, _ = said_of(series([*rain[:50], 85.0, -127.0, *rain[50:], 86.0, 0.0], SLOW), SEEN)
+    assert raised.sentence.startswith(
+        f"86 °C is above the range 0 °C to {max(rain)} °C of 1202 readings before, save one of -127 °C and one of 85 °C, by "
+    )
 
 
 def test_what_was_seen_once_is_no_news_and_garbage_in_the_warm_up_hides_nothing() -> None:

@@ -155,6 +155,14 @@ def test_of_several_the_gravest_and_newest_comes_first_and_each_goes_by_itself()
     assert [one["id"] for one in state(board)[WHOSE]["anomalies"]] == ["old", "spike"]
 
 
+@pytest.mark.parametrize("word", ["acknowledged", "fault"])
+def test_what_people_say_shows_that_somebody_has_seen_it(word: str) -> None:
+    [found] = state(board_of(said("raised"), said(word))).values()
+    assert [one["acknowledged"] for one in found["anomalies"]] == [True]
+    [found] = state(board_of(said("raised"), said("cleared"), said(word))).values()
+    assert found["state"] == "ok"
+
+
 def test_a_time_that_no_calendar_has_is_left_out() -> None:
     assert state(board_of(said("raised", time=2**63 - 1, since=-(2**63))))[WHOSE]["time"].startswith("2262")
     assert state(board_of(said("raised", time=-(2**63))))[WHOSE]["time"].startswith("1677")
@@ -188,7 +196,7 @@ def test_nothing_of_the_past_is_published_before_the_topic_was_read_to_its_end()
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["raised", "raised", "updated", "acknowledged", "cleared", "accepted"]),
+        st.sampled_from(["raised", "raised", "updated", "acknowledged", "fault", "cleared", "accepted"]),
         st.sampled_from("abc"),
         st.sampled_from(["temperature", "pressure"]),
     ),

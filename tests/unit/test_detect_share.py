@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from one_partition import STEPS, Cluster, Step
 
 from gateway.detect import share as share_module
-from gateway.detect.share import MARKER, VERSION, Mark
+from gateway.detect.bank import Bank
+from gateway.detect.config import DetectConfig
+from gateway.detect.restored import MARKER, VERSION, Mark
 from gateway.wire import Anomaly, Arrival, Command, Reading
 
 SECOND = 1_000_000_000
@@ -153,6 +155,65 @@ def test_a_row_that_cannot_be_used_costs_its_sensor_only(
     assert successor.unusable == 1
     assert successor.bank.sensors == 2
     assert "".join(capsys.readouterr()).count("state of a sensor cannot be used") == 1
+
+
+GONE = "state is gone: all sensors of this partition are learnt anew"
+
+
+def test_a_state_that_is_gone_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = Cluster(arrivals(60))
+    share = cluster.share()
+    cluster.poll(share, 30)
+    cluster.commit(share)
+    cluster.rows = {b"\0gateway-silence\0odd/name": b"{}"}
+
+    successor = cluster.share()
+    assert (successor.next, successor.bank.sensors) == (30, 0)
+    assert "".join(capsys.readouterr()).count(GONE) == 1
+    cluster.commit(successor)
+    cluster.share()
+    assert GONE not in "".join(capsys.readouterr())
+
+
+def test_a_state_that_was_never_there_is_not_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = Cluster([])
+    cluster.share()
+    cluster.committed = 0
+    cluster.share()
+    cluster.readings = arrivals(60)
+    cluster.commit(cluster.share())
+    cluster.share()
+    assert GONE not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"junk",
+        b"\xc1",
+        msgspec.msgpack.encode(("sensor", b"k", "a\nb", "c")),
+        msgspec.msgpack.encode(("sensor", 5, "a", "c")),
+        msgspec.msgpack.encode(("gateway", 5)),
+        b"\0gateway-silence\0",
+    ],
+)
+def test_a_record_that_is_no_row_is_told_as_such_once_and_deleted(
+    key: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster(arrivals(60), lambda: Bank(DetectConfig()))
+    share = cluster.share()
+    cluster.poll(share, 60)
+    cluster.snapshot(share, 9)
+    kept = dict(cluster.rows)
+    cluster.rows[key] = b"junk"
+
+    successor = cluster.share()
+    told = "".join(capsys.readouterr())
+    assert told.count("are of no sensor and no gateway; they are deleted") == 1
+    assert "learnt anew" not in told
+    assert (successor.unusable, successor.bank.sensors) == (0, 3)
+    cluster.commit(successor)
+    assert cluster.rows == kept
 
 
 @pytest.mark.parametrize("mark", [b"{", msgspec.json.encode(Mark(VERSION + 1, 7))], ids=["damaged", "newer"])

@@ -114,6 +114,12 @@ def test_what_was_there_at_the_start_is_as_old_as_kafka_says(statuses: Statuses)
     assert statuses._seen["pi-9"].at == 5, "without Kafka's time that of the gateway"
 
 
+@pytest.mark.parametrize("name", ["", "odd/gw+#", "pi 7", "pi-7\n", "x" * 101])
+def test_what_no_gateway_is_called_is_no_status(statuses: Statuses, name: str) -> None:
+    read(statuses, Message(name, 1))
+    assert (statuses.unreadable, statuses._seen) == (1, {})
+
+
 def test_garbage_is_counted_and_harms_nobody(statuses: Statuses) -> None:
     read(statuses, Message("pi-7", 1), Message("pi-7", 2).garbage())
     assert statuses.unreadable == 1

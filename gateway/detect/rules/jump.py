@@ -158,8 +158,9 @@ class Jumps:
         return float(level.centre(at)[0]), float(level.scale[0])
 
     def fault(self, row: int) -> tuple[float, float]:
-        """Go back to the level before the last one was accepted, and raise the same again at once."""
+        """Go back to the level before the last one was accepted, and raise the same again at once, also if it is still open."""
         level, at = Level(self.columns, np.array([row])), np.zeros(1, np.int64)
+        self.columns["unlearned"][row] = True
         if self.columns["earlier_count"][row]:
             for name in EARLIER:
                 getattr(level, name)[0] = self.columns[f"earlier_{name}"][row]
@@ -215,6 +216,7 @@ class Jumps:
         columns["said"][rows] = columns["peak"][rows] = score
         columns["farthest"][rows] = x
         columns["earlier_count"][rows] = 0
+        columns["unlearned"][rows] = False
         columns["calm"][rows] = 0
         columns["since"][rows] = run.time[run.order[start + at]]
         columns["values"][rows, 0] = x
@@ -252,7 +254,8 @@ class Jumps:
             run.tell(jump)
         over = back | accepted
         wanted = np.maximum(threshold[over], FARTHER * columns["peak"][rows[over]])
-        self._hold_for(level, at[over], np.full(len(wanted), HOLD_OFF), wanted)
+        hold = np.where(columns["unlearned"][rows[over]], 0, HOLD_OFF)
+        self._hold_for(level, at[over], hold, wanted)
         return np.asarray(score / (2 * said))
 
     def _accept(self, level: Level, at: Ints, size: int) -> None:

@@ -37,13 +37,14 @@ FIELDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("said", "peak", "farthest"), "f8"),
     "since": "i8",
     "calm": "i8",
+    "unlearned": "?",
     **dict.fromkeys(
         ("earlier_mean", "earlier_lagged", "earlier_variance", "earlier_resolution", "earlier_count"), "f8"
     ),
 }
 """The level; `wanted`, the score that raises an anomaly; `hold`, values until that is the threshold again; `values`, the
-first ones, or those since an anomaly was raised, which may become a new level; the anomaly; and the level before a new one
-was accepted."""
+first ones, or those since an anomaly was raised, which may become a new level; the anomaly, `unlearned` if a person called it
+a real fault; and the level before a new one was accepted."""
 
 
 class Level:

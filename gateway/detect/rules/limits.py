@@ -23,6 +23,7 @@ class Bound:
     """
 
     name: Final = "limits"
+    learns: Final = False
 
     def __init__(self, side: _Side) -> None:
         self.slot = f"limits-{side}"
@@ -84,9 +85,9 @@ class Bound:
 
     def accept(self, row: int) -> str:
         """See Rule. A person set the limit, and only a person moves it."""
-        self.close(row)
+        way = "raise" if self._side == "high" else "lower"
         return (
-            f"the {self._side} limit {self._limit(row):g} stays: raise it in detect.toml if it is too tight"
+            f"the {self._side} limit {self._limit(row):g} stays: {way} it in detect.toml if it is too tight"
         )
 
     def fault(self, row: int) -> str:  # noqa: ARG002 - of the port

@@ -8,7 +8,7 @@ from gateway.detect.config import DetectConfig
 from gateway.detect.events import Finding
 from gateway.detect.poll import Poll, in_rounds
 from gateway.detect.rules.rule import Say
-from gateway.detect.state import Columns, Floats
+from gateway.detect.state import Columns, Floats, Ints
 from gateway.detect.text import LARGEST, duration, quantity, share, share_before
 
 WARM_UP: Final = 1000
@@ -21,7 +21,8 @@ of the range, and by `EARLY` divided by the days that were seen: a range seen fo
 class NeverSeen:
     """The range of a sensor is all that it has shown.
 
-    During warm-up the median of three readings in a row counts, so that a lone piece of garbage does not widen it for good.
+    Of the warm-up it leaves out the outermost value on either side if that lies far from all others: a lone piece of garbage
+    does not widen it for good.
 
     Outside by less than the margin a reading widens the range; by more it raises an anomaly. That is updated when twice
     as far outside as when last said, and cleared when the value is back in the range, which then takes in what was seen
@@ -30,12 +31,31 @@ class NeverSeen:
 
     slot: Final = "never-seen"
     name: Final = "never-seen"
+    learns: Final = True
 
     def __init__(self) -> None:
-        fields = ("low", "high", "top", "bottom", "earlier_low", "earlier_high", "said")
+        fields = (
+            "low",
+            "high",
+            "bottom",
+            "top",
+            "lone_low",
+            "lone_high",
+            "earlier_low",
+            "earlier_high",
+            "said",
+        )
         self.columns = Columns(
-            {"open": "?", "unlearned": "?", "since": "i8", "readings": "i8"} | dict.fromkeys(fields, "f8"),
-            {"low": np.inf, "high": -np.inf},
+            {"open": "?", "unlearned": "?", "settled": "?", "since": "i8", "readings": "i8"}
+            | dict.fromkeys(fields, "f8"),
+            {
+                "low": np.inf,
+                "high": -np.inf,
+                "bottom": np.inf,
+                "top": -np.inf,
+                "lone_low": np.nan,
+                "lone_high": np.nan,
+            },
         )
         self.settings = Columns({"on": "?"})
 
@@ -49,12 +69,15 @@ class NeverSeen:
         """See Rule."""
         state, row, value = self.columns, poll.row, poll.value
         ready = (poll.number >= WARM_UP) & (poll.age >= 1.0)
-        lower, upper = np.minimum(poll.before2, poll.before), np.maximum(poll.before2, poll.before)
-        middle = np.maximum(lower, np.minimum(upper, value))
-        x = np.where(ready, value, middle)
+        usable = np.abs(value) < LARGEST  # whom nobody judges learns all the same: it may be judged one day
+        early = usable & ~ready
+        beyond = (value < state["low"][row]) | (value > state["high"][row])
+        if beyond.any():
+            self._collect(row, value, np.flatnonzero(early & beyond))
+        if not state["settled"][row[poll.first]].all():
+            self._settle(np.unique(row[ready & ~state["settled"][row]]))
         low, high = state["low"][row], state["high"][row]
-        outside = (x < low) | (x > high) | state["open"][row]
-        outside &= np.abs(value) < LARGEST  # whom nobody judges learns all the same: it may be judged one day
+        outside = usable & ready & ((value < low) | (value > high) | state["open"][row])
         if not outside.any():
             return
         margin = MARGIN + EARLY / np.maximum(poll.age, 1.0)
@@ -62,12 +85,12 @@ class NeverSeen:
         suspect = judged & (np.maximum(value - high, low - value) > margin * (high - low))
         concerned = poll.whole_rows(outside & (suspect | state["open"][row]))
         silent = np.flatnonzero(outside & ~concerned)
-        np.maximum.at(state["high"], row[silent], x[silent])
-        np.minimum.at(state["low"], row[silent], x[silent])
-        concerned &= np.abs(value) < LARGEST
+        np.maximum.at(state["high"], row[silent], value[silent])
+        np.minimum.at(state["low"], row[silent], value[silent])
+        concerned &= usable & ready
         for element, rows in in_rounds(row, np.flatnonzero(concerned)):
             low, high, is_open = state["low"][rows], state["high"][rows], state["open"][rows]
-            v = np.where(is_open, value[element], x[element])
+            v = value[element]
             width = high - low
             distance = np.maximum(v - high, low - v)
             bound = margin[element] * width
@@ -124,8 +147,42 @@ class NeverSeen:
         """See Rule."""
         self.columns["open"][row] = False
 
+    def _collect(self, row: Ints, value: Floats, elements: Ints) -> None:
+        """Keep the two outermost values on either side: `top` and `high`, `bottom` and `low`."""
+        state = self.columns
+        for element, rows in in_rounds(row, elements):
+            v = value[element]
+            for outermost, second, beyond in (
+                ("top", "high", np.greater_equal),
+                ("bottom", "low", np.less_equal),
+            ):
+                edge, inner = state[outermost][rows], state[second][rows]
+                first = beyond(v, edge)
+                state[second][rows] = np.where(first, edge, np.where(beyond(v, inner), v, inner))
+                state[outermost][rows] = np.where(first, v, edge)
+
+    def _settle(self, rows: Ints) -> None:
+        """The warm-up of these is over: their outermost values belong to the range, unless one lies far from all others."""
+        state = self.columns
+        low, high = state["low"][rows], state["high"][rows]
+        bound = (MARGIN + EARLY) * (high - low)
+        for edge, inner, lone, far in (
+            ("top", "high", "lone_high", state["top"][rows] - high > bound),
+            ("bottom", "low", "lone_low", low - state["bottom"][rows] > bound),
+        ):
+            outermost = state[edge][rows]
+            state[lone][rows] = np.where(far, outermost, np.nan)
+            state[inner][rows] = np.where(far, state[inner][rows], outermost)
+        state["settled"][rows] = True
+
     def _range(self, row: int) -> str:
         return f"the range is {self.columns['low'][row]:.10g} to {self.columns['high'][row]:.10g}"
+
+    def _save(self, row: int, low: float, high: float, unit: str) -> str:
+        """Which values of the warm-up the range leaves out."""
+        lones = (float(self.columns[name][row]) for name in ("lone_low", "lone_high"))
+        left_out = [f"one of {quantity(one, unit)}" for one in lones if one < low or one > high]
+        return f", save {' and '.join(left_out)}" if left_out else ""
 
     def _say(  # noqa: PLR0913, PLR0917 - the numbers of one sentence
         self,
@@ -153,7 +210,10 @@ class NeverSeen:
             way = "above" if float(value) > top else "below"
             # When it was raised; since then there are its own. A row of an earlier version does not know.
             number = int(state["readings"][row]) or int(poll.number[element])
-            text = f"{quantity(value, unit, edge)} is {way} the range {text} of {number} readings before, by {share(score)}"
+            text = (
+                f"{quantity(value, unit, edge)} is {way} the range {text} of {number} readings before"
+                f"{self._save(row, bottom, top, unit)}, by {share(score)}"
+            )
             if event == "updated":
                 before = min(float(said) / (top - bottom), LARGEST)
                 text += f"; {share_before(before)} when last said"

@@ -30,6 +30,7 @@ class Rate:
 
     slot: Final = "rate"
     name: Final = "rate"
+    learns: Final = True
 
     def __init__(self) -> None:
         self.columns = Columns(

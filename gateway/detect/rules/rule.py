@@ -22,6 +22,7 @@ class Rule(Protocol):
         name: as in the records.
         columns: its state, of which a snapshot is made.
         settings: what the configuration says for each sensor.
+        learns: what is normal, so that it can be told; else an anomaly that is accepted stays open until the sensor is back.
     """
 
     @property
@@ -35,6 +36,9 @@ class Rule(Protocol):
 
     @property
     def settings(self) -> Columns: ...  # noqa: D102
+
+    @property
+    def learns(self) -> bool: ...  # noqa: D102
 
     def watch(self, row: int, device: str, sensor: str, config: DetectConfig) -> bool:
         """Take over the settings of a sensor; whether the rule judges it."""

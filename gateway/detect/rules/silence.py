@@ -41,6 +41,7 @@ class Silence:
 
     slot: Final = "silence"
     name: Final = "silence"
+    learns: Final = True
 
     def __init__(self, heard: Heard) -> None:
         self._heard = heard

@@ -28,6 +28,7 @@ class Spike:
 
     slot: Final = "spike"
     name: Final = "spike"
+    learns: Final = True
 
     def __init__(self) -> None:
         self._jumps = Jumps()

@@ -25,6 +25,7 @@ class SpikeAggregate:
 
     slot: Final = "spike-aggregate"
     name: Final = "spike-aggregate"
+    learns: Final = True
 
     def __init__(self) -> None:
         self._jumps = Jumps(Aggregates.FIELDS | {"before": "i8"})  # the end of the last aggregate

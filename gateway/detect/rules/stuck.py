@@ -32,6 +32,7 @@ class Stuck:
 
     slot: Final = "stuck"
     name: Final = "stuck"
+    learns: Final = True
 
     def __init__(self) -> None:
         lengths = ("run", "longest", "rests", "earlier_longest", "earlier_rests", "said", "last")
