@@ -175,6 +175,7 @@ def test_a_backtest_over_the_topic_says_what_the_service_said(
         rows = list(csv.DictReader(file))
     assert len(rows) == 600
     high = [row for row in rows if float(row["anomaly_score"]) > 0.5]
+    assert {row["gateway"] for row in rows} == {"gw-1"}
     assert {row["device"] for row in high} == {"boiler-7", "pump-1", "fan-2"}
     assert {row["value"] for row in high} >= {"99.0"}
 
