@@ -161,16 +161,23 @@ def test_a_backtest_over_the_topic_says_what_the_service_said(
     words = ["backtest", "--topic", plant.topic, "--config", str(plant.config)]
     assert gateway_detect([*words, "--json", "--scores", str(out)]) == 0
     found = json.loads(capsys.readouterr().out)
+    flagged = sorted(
+        (one[name]["id"], one[name]["event"], one[name]["sentence"])
+        for one in found["anomalies"]
+        for name in ("raised", "cleared")
+        if one[name] is not None  # whoever came first is silent at the end
+    )
+
+    def said() -> list[tuple[str, str, str]]:
+        return [one for one in plant.said() if one[1] != "updated"]
+
     with plant.detecting():
-        wait_until(
-            lambda: len(plant.said()) >= 2 * len(found["anomalies"]), "the service to say as much", DEADLINE
-        )
+        wait_until(lambda: len(said()) >= len(flagged), "the service to say as much", DEADLINE)
 
     assert found["rows"] == found["counts"]["judged"] == 600
     assert found["sensors"] == 3
     assert len(found["anomalies"]) >= 6
-    events = [one[name] for one in found["anomalies"] for name in ("raised", "cleared")]
-    assert sorted((one["id"], one["event"], one["sentence"]) for one in events) == plant.said()
+    assert said() == flagged
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 600
