@@ -93,10 +93,8 @@ def check_secret(path: Path, key: str, secret: str) -> list[str]:
     except (OSError, ValueError) as error:
         if where.is_absolute():
             raise refusal(path, SettingError(key, f"{str(where)!r} is not there: {why_not(error)}")) from None
-        return [
-            f"{key}: {secret!r} is not in this folder: it is found only if systemd hands it to the service "
-            "(LoadCredential=)"
-        ]
+        found_if = "it is found only if systemd hands it to the service (LoadCredential=)"
+        return [f"{key}: {secret!r} is not in this folder: {found_if}"]
     return []
 
 

@@ -107,7 +107,7 @@ class DetectKafka(Kafka, frozen=True, forbid_unknown_fields=True):
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
 
 
-SECRET_FILE: Final = "_file"
+SECRET_FILE: Final = "_file"  # noqa: S105 - the end of a name
 """With this behind its name, an option of the Kafka client is read from a file."""
 
 _READ: Final = "set nothing in place of it: only what is committed is read"
