@@ -7,7 +7,7 @@ docs/configuration.md tells it to people.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -45,8 +45,16 @@ class Said(NamedTuple):
     place: int = 0
 
 
-Tree: TypeAlias = "dict[str, Tree] | list[Said] | Said"
-"""Tables are dicts, everything else is Said; the array that drop-ins add to is a list of those."""
+class Table(dict[str, "Tree"]):
+    """A table, and the files that make it, in the order of reading."""
+
+    def __init__(self, entries: "Mapping[str, Tree]", files: Iterable[str]) -> None:
+        super().__init__(entries)
+        self.files = list(dict.fromkeys(files))
+
+
+Tree: TypeAlias = Table | list[Said] | Said
+"""Of the array that drop-ins add to, a list; any other array is Said as a whole."""
 
 
 class Files:
@@ -60,9 +68,9 @@ class Files:
     def __init__(self, layers: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """`layers`: name and content of each file, in the order of reading."""
         self.names = [name for name, _ in layers]
-        self.tree: dict[str, Tree] = {}
+        self.tree = Table({}, [])
         for name, table in layers:
-            stamped = {key: _stamped(value, name) for key, value in table.items()}
+            stamped = _stamped(table, name)
             rules = table.get(ADDED)
             if isinstance(rules, list):
                 stamped[ADDED] = [Said(rule, name, place) for place, rule in enumerate(rules)]
@@ -76,7 +84,7 @@ class Files:
     def files_of(self, key: str) -> list[str]:
         """The files in which a dotted key stands; several, if it is a table that several make. None: it stands nowhere."""
         node, rest, _ = self._way(key)
-        return [] if rest and isinstance(node, dict) else files_of(node)
+        return [] if rest and isinstance(node, Table) else files_of(node)
 
     def around(self, key: str) -> list[str]:
         """The files that make the table in which a dotted key is missing."""
@@ -91,7 +99,7 @@ class Files:
         """The innermost node on the way to a dotted key, what of the key is left there, and the key with local places."""
         node: Tree = self.tree
         rest, done = key, ""
-        while rest and isinstance(node, dict):
+        while rest and isinstance(node, Table):
             found = [one for one in node if rest == one or rest.startswith(f"{one}.")]
             if not found:
                 break
@@ -105,15 +113,15 @@ class Files:
         return node, rest, key
 
 
-def merged(below: dict[str, Tree], above: dict[str, Tree]) -> dict[str, Tree]:
+def merged(below: Table, above: Table) -> Table:
     """Both together: tables key by key, otherwise what is above wins.
 
     A table whose `kind` is another one replaces the whole table, since its keys mean something else.
     """
-    together = dict(below)
+    together = Table(below, [*below.files, *above.files])
     for key, value in above.items():
         there = below.get(key)
-        if isinstance(there, dict) and isinstance(value, dict) and not _other_kind(there, value):
+        if isinstance(there, Table) and isinstance(value, Table) and not _other_kind(there, value):
             together[key] = merged(there, value)
         elif isinstance(there, list) and isinstance(value, list):
             together[key] = [*value, *there]
@@ -124,14 +132,16 @@ def merged(below: dict[str, Tree], above: dict[str, Tree]) -> dict[str, Tree]:
 
 def plain(node: Tree) -> Any:
     """The values alone."""
-    if isinstance(node, dict):
+    if isinstance(node, Table):
         return {key: plain(value) for key, value in node.items()}
     return [said.value for said in node] if isinstance(node, list) else node.value
 
 
 def files_of(node: Tree) -> list[str]:
     """Who says so, each once."""
-    return list(dict.fromkeys(said.file for said in _said(node)))
+    if isinstance(node, Table):
+        return node.files
+    return list(dict.fromkeys(said.file for said in node)) if isinstance(node, list) else [node.file]
 
 
 def read(path: Path) -> Files:
@@ -205,20 +215,16 @@ def _parsed(name: str, text: str) -> dict[str, Any]:
         raise ConfigError(f"{name}: is not valid TOML: nested too deep") from None
 
 
-def _stamped(value: Any, file: str) -> Tree:
-    if isinstance(value, dict):
-        return {key: _stamped(one, file) for key, one in value.items()}
-    return Said(value, file)
+def _stamped(table: dict[str, Any], file: str) -> Table:
+    return Table(
+        {
+            key: _stamped(value, file) if isinstance(value, dict) else Said(value, file)
+            for key, value in table.items()
+        },
+        [file],
+    )
 
 
-def _other_kind(below: dict[str, Tree], above: dict[str, Tree]) -> bool:
+def _other_kind(below: Table, above: Table) -> bool:
     old, new = below.get("kind"), above.get("kind")
     return isinstance(old, Said) and isinstance(new, Said) and old.value != new.value
-
-
-def _said(node: Tree) -> Iterator[Said]:
-    if isinstance(node, Said):
-        yield node
-    else:
-        for one in node.values() if isinstance(node, dict) else node:
-            yield from _said(one)

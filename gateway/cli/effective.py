@@ -4,11 +4,11 @@ import argparse
 import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway.config_files import Files, Said, Tree, files_of, plain, read, usual_path
+from gateway.config_files import Files, Said, Table, Tree, files_of, plain, read, usual_path
 
 NOT_SHOWN: Final = "(not shown)"
 """In place of a secret."""
@@ -85,19 +85,21 @@ def effective(path: Path) -> tuple[Files, list[Setting]]:
     return files, list(_of_struct(GatewayConfig, files.tree, ()))
 
 
-def _of_struct(kind: Any, tree: Mapping[str, Tree], table: tuple[str, ...]) -> Iterator[Setting]:
+def _of_struct(kind: Any, tree: Table, table: tuple[str, ...]) -> Iterator[Setting]:
     import msgspec  # noqa: PLC0415 - `gatewayctl config --help` needs none of it
 
     for field in msgspec.structs.fields(kind):
         name, node = field.encode_name, tree.get(field.encode_name)
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from _of_struct(field.type, node if isinstance(node, dict) else {}, (*table, name))
-        elif name == "sources" and isinstance(node, dict):
+            yield from _of_struct(
+                field.type, node if isinstance(node, Table) else Table({}, []), (*table, name)
+            )
+        elif name == "sources" and isinstance(node, Table):
             for source, keys in node.items():
                 yield from _of_source(keys, (name, source))
         elif isinstance(node, list):
             yield from _of_array(node, (*table, name))
-        elif isinstance(node, dict) and node and typing.get_origin(field.type) is dict:
+        elif isinstance(node, Table) and node and typing.get_origin(field.type) is dict:
             for key, value in node.items():
                 yield Setting((*table, name), key, plain(value), NOTHING, files_of(value))
         else:
@@ -117,7 +119,7 @@ def _of_source(keys: Tree, table: tuple[str, ...]) -> Iterator[Setting]:
     from devices.registry import settings_type  # noqa: PLC0415
     from gateway.config import SourceKeys  # noqa: PLC0415
 
-    if isinstance(keys, dict):
+    if isinstance(keys, Table):
         yield from _of_struct(SourceKeys, keys, table)
         yield from _of_struct(settings_type(plain(keys["kind"]), ""), keys, table)
 
