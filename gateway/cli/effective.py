@@ -127,13 +127,11 @@ def _of_source(keys: Tree, table: tuple[str, ...]) -> Iterator[Setting]:
 def _default(field: Any) -> Any:
     import msgspec  # noqa: PLC0415
 
-    if field.default is not msgspec.NODEFAULT:
-        return (
-            msgspec.to_builtins(field.default, builtin_types=(tuple,))
-            if field.default is not None
-            else NOTHING
-        )
-    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else NOTHING
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    if field.default is msgspec.NODEFAULT or field.default is None:
+        return NOTHING
+    return list(field.default) if isinstance(field.default, tuple) else msgspec.to_builtins(field.default)
 
 
 def _masked(key: str, value: Any) -> Any:
