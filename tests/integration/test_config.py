@@ -1,10 +1,9 @@
 """A configuration in several files, with its secrets in others, and a real gatewayd."""
 
 import json
-import subprocess
 from pathlib import Path
 
-from daemon import COMMANDS, Daemon
+from daemon import Daemon
 from waiting import wait_until
 
 SECRET = "hunter2"  # noqa: S105 - to be looked for
@@ -57,28 +56,3 @@ def test_gatewayd_runs_on_drop_ins_and_secrets_and_tells_neither_its_status_nor_
     assert SECRET not in json.dumps(status)
     assert "debug" in daemon.log.read_text(), "it told all it tells"
     assert SECRET not in daemon.log.read_text()
-
-
-def test_both_daemons_check_as_gatewayctl_does(tmp_path: Path) -> None:
-    for service, command, text in (
-        ("gateway", "gatewayd", '[sources.s]\nkind = "simulator"\n'),
-        ("detect", "gateway-detect", "[[rules]]\nnever_seen = false\n"),
-    ):
-        path = tmp_path / f"{service}.toml"
-        dropped = tmp_path / ("conf.d" if service == "gateway" else "detect.d") / "a.toml"
-        dropped.parent.mkdir()
-        path.write_text(text)
-        for wrong in ("", "[kafka]\nnonsense = 1", '[kafka.options]\n"no.such.property" = 1', "[kafka"):
-            dropped.write_text(wrong)
-            ran = [
-                subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
-                for words in (
-                    [str(COMMANDS / command), "--config", str(path), "--check"],
-                    [str(COMMANDS / "gatewayctl"), "config", "check", str(path)],
-                )
-            ]
-            assert {one.returncode for one in ran} == {2 if wrong else 0}
-            assert ran[0].stdout == ran[1].stdout
-            assert ran[0].stderr.removeprefix(f"{command}: ") == ran[1].stderr
-            assert not wrong or ran[1].stderr.startswith(f"{dropped}: ")
-            assert wrong or ran[1].stdout.startswith(f"{path} with {dropped}: accepted: 1 ")

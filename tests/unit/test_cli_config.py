@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from gateway import daemon
 from gateway.cli.main import main
+from gateway.detect import service
 
 SOURCE = '[sources.sim]\nkind = "simulator"\n'
 
@@ -244,3 +246,33 @@ def test_version_tells_what_runs_and_where(capsys: pytest.CaptureFixture[str]) -
     assert main(["version"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["librdkafka"] == found["librdkafka"]
+
+
+@pytest.mark.parametrize("wrong", ["", "[kafka]\nnonsense = 1", '[kafka.options]\n"no.such.property" = 1', "[kafka"])
+@pytest.mark.parametrize(
+    ("name", "folder", "start", "text"),
+    [
+        ("gateway.toml", "conf.d", daemon.main, SOURCE),
+        ("detect.toml", "detect.d", service.main, "[[rules]]\nnever_seen = false\n"),
+    ],
+)
+def test_each_daemon_checks_as_gatewayctl_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, folder: str, start: Any, text: str, wrong: str
+) -> None:
+    path, dropped = tmp_path / name, tmp_path / folder / "a.toml"
+    dropped.parent.mkdir()
+    path.write_text(text)
+    dropped.write_text(wrong)
+
+    codes = [start(["--config", str(path), "--check"])]
+    by_itself = capsys.readouterr()
+    codes.append(main(["config", "check", str(path)]))
+    by_gatewayctl = capsys.readouterr()
+
+    assert codes == ([2, 2] if wrong else [0, 0])
+    assert by_itself.out == by_gatewayctl.out
+    assert by_itself.err.partition(": ")[2] == by_gatewayctl.err
+    if wrong:
+        assert by_gatewayctl.err.startswith(f"{dropped}: ")
+    else:
+        assert by_gatewayctl.out.startswith(f"{path} with {dropped}: accepted: 1 ")

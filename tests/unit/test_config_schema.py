@@ -31,7 +31,7 @@ def snippets() -> list[tuple[str, str, dict[str, Any]]]:
         for block in re.findall(
             r"^```toml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
         ):
-            service = "detect" if path.stem in {"detection", "scaling"} or "detect.d" in block else "gateway"
+            service = "detect" if path.stem == "detection" or "[[rules]]" in block else "gateway"
             try:
                 tables = [tomllib.loads(block)]
             except tomllib.TOMLDecodeError:  # one key in several ways
