@@ -248,7 +248,9 @@ def test_version_tells_what_runs_and_where(capsys: pytest.CaptureFixture[str]) -
     assert lines["librdkafka"] == found["librdkafka"]
 
 
-@pytest.mark.parametrize("wrong", ["", "[kafka]\nnonsense = 1", '[kafka.options]\n"no.such.property" = 1', "[kafka"])
+@pytest.mark.parametrize(
+    "wrong", ["", "[kafka]\nnonsense = 1", '[kafka.options]\n"no.such.property" = 1', "[kafka"]
+)
 @pytest.mark.parametrize(
     ("name", "folder", "start", "text"),
     [
@@ -257,7 +259,13 @@ def test_version_tells_what_runs_and_where(capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_each_daemon_checks_as_gatewayctl_does(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, folder: str, start: Any, text: str, wrong: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    folder: str,
+    start: Any,
+    text: str,
+    wrong: str,
 ) -> None:
     path, dropped = tmp_path / name, tmp_path / folder / "a.toml"
     dropped.parent.mkdir()
