@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -284,3 +286,22 @@ def test_each_daemon_checks_as_gatewayctl_does(
         assert by_gatewayctl.err.startswith(f"{dropped}: ")
     else:
         assert by_gatewayctl.out.startswith(f"{path} with {dropped}: accepted: 1 ")
+
+
+@pytest.mark.parametrize("words", ["config check", "config show", "config diff"])
+def test_who_only_looks_waits_for_no_library_that_takes_long(words: str) -> None:
+    """They are to answer within 150 ms; the Kafka client is asked only where it has options to refuse."""
+    path = Path(__file__).parents[2] / "config" / "gateway.toml"
+    slow = ["confluent_kafka", "paho", "serial", "numpy", "rich", "prometheus_client"]
+    program = (
+        f"import sys; from gateway.cli.main import main; main({[*words.split(), str(path)]!r}); "
+        f"sys.exit(' '.join(name for name in {slow!r} if sys.modules.get(name)) or 0)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr.strip()) == (0, ""), "loads what it does not need"
