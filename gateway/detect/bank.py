@@ -123,9 +123,9 @@ class Bank:
     def scores(self) -> Floats:
         """Of the last records judged, in their order: from 0, all is well, to 1; from 0.5 on an alert begins or gets worse.
 
-        The largest score of any rule, relative to what would make it speak; 0 for what is not judged.
+        The largest score of any rule, relative to what would make it speak; NaN for what is not judged.
         """
-        scores = np.zeros(self._arrived)
+        scores = np.full(self._arrived, np.nan)
         for poll in self._judged:
             with np.errstate(invalid="ignore"):
                 share = poll.ratio / (1 + poll.ratio)
