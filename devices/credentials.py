@@ -1,7 +1,11 @@
 """Secrets in files of their own: where those are, and what is in them."""
 
 import os
+import re
 from pathlib import Path
+from typing import Final
+
+_IN_URL: Final = re.compile(r"(?<=[^\s/:@'\"]:)[^\s/@'\"]+(?=@)")
 
 
 def credential_path(name: str) -> Path:
@@ -25,3 +29,8 @@ def why_not(error: OSError | ValueError) -> str:
     return (
         "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "its name holds a NUL character"
     )
+
+
+def without_passwords(text: str) -> str:
+    """The same without those that somebody wrote before a host, as in `mqtt://user:password@host`, where none belongs."""
+    return _IN_URL.sub("(not shown)", text)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from devices.credentials import without_passwords
 from devices.errors import SettingError
 
 FOLDER: Final = Path("/etc/gateway")
@@ -27,6 +28,7 @@ class ConfigError(Exception):
     """
 
     def __init__(self, text: str, setting: SettingError | None = None) -> None:
+        text = without_passwords(text)
         super().__init__("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
         self.setting = setting
 

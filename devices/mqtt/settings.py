@@ -135,6 +135,8 @@ class Settings(Access, frozen=True, forbid_unknown_fields=True):
 
 def host_problem(host: str) -> str:
     """Why this is no host alone, as the end of a sentence with what to do; empty if it may be one."""
+    if "@" in host:
+        return "is not allowed: user and password have keys of their own, username and password_file"
     if host.count(":") == 1:
         name, port = host.split(":")
         return f'is not allowed: the port has a key of its own; write broker = "{name}" and port = {port or PORT}'

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from devices.credentials import without_passwords
 from gateway.config_files import Files, Said, Table, Tree, files_of, plain, read, usual_path
 
 NOT_SHOWN: Final = "(not shown)"
@@ -141,7 +142,9 @@ def _masked(key: str, value: Any) -> Any:
         return NOT_SHOWN
     if isinstance(value, dict):
         return {one: _masked(one, below) for one, below in value.items()}
-    return [_masked(key, one) for one in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_masked(key, one) for one in value]
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def bare(key: str) -> str:

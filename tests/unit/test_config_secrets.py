@@ -155,3 +155,18 @@ def test_no_refusal_shows_a_secret(
     out, err = capsys.readouterr()
     assert SECRET not in out + err
     assert not json.loads(out)["accepted"]
+
+
+@pytest.mark.parametrize("broker", [f"mqtt://u:{SECRET}@b", f"u:{SECRET}@b", f"u:{SECRET}@b:1883"])
+def test_a_password_before_the_host_is_refused_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broker: str
+) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'[sources.m]\nkind = "mqtt"\nbroker = "{broker}"\ntopics = ["a/#"]\n')
+
+    assert main(["config", "check", str(path)]) == 2
+    said = capsys.readouterr().err
+    main(["config", "show", str(path)])
+    assert SECRET not in said + capsys.readouterr().out
+    assert f"{path}: sources.m.broker" in said
+    assert "u:(not shown)@b" in said
