@@ -188,7 +188,8 @@ class CountingBank:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path)
-    return run(load_detect(parser.parse_args().config), CountingBank)
+    path = parser.parse_args().config
+    return run(load_detect(path), CountingBank, path)
 
 
 if __name__ == "__main__":

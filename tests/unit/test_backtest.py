@@ -394,7 +394,7 @@ def test_the_service_itself_is_as_before(tmp_path: Path, capsys: pytest.CaptureF
     config.write_text(TOML, encoding="utf-8")
 
     assert service.main(["--config", str(config), "--check"]) == 0
-    assert capsys.readouterr().out == f"{config}: good\n"
+    assert capsys.readouterr().out == f"{config}: accepted: 1 table(s) of rules\n"
 
 
 def test_a_recording_is_refused_as_such() -> None:
