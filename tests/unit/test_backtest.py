@@ -69,6 +69,16 @@ def test_every_row_has_a_score_and_that_of_what_is_flagged_is_high(tmp_path: Pat
     assert max(scores[:150]) < 0.5
 
 
+def test_a_row_within_an_open_anomaly_scores_by_how_near_it_is_to_be_said_again(tmp_path: Path) -> None:
+    """One event is one high row: who counts rows beyond 0.5 counts what is said."""
+    path = write(tmp_path / "a.csv", [21.0] * 20 + [90.0] * 20 + [99.0] + [150.0] * 20)
+    _, said, scores = judged(path)
+
+    assert [one.event for one in said] == ["raised", "updated"]
+    assert [place for place, one in enumerate(scores) if one >= 0.5] == [20, 41]
+    assert 0.0 < scores[21] < scores[40] < 0.5
+
+
 @pytest.mark.parametrize(
     ("shown", "seconds"),
     [
