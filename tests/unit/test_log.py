@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway import journal, log
 from gateway.config import Log
+from gateway.repeats import AT_ONCE
 
 Format = Literal["auto", "console", "json", "journal"]
 
@@ -103,6 +104,30 @@ def test_a_field_too_large_for_a_datagram_arrives_whole(journald: FakeJournald) 
     written("journal", lambda to: to.info("x", payload="\n" * 1_000_000))
 
     assert journald.receive()["PAYLOAD"] == "\n" * 1_000_000
+
+
+def test_a_table_goes_to_the_journal_as_json(journald: FakeJournald) -> None:
+    written("journal", lambda to: to.info("stopped", ledger={"line-1": {"made": 3}}, topics=["a", "b"]))
+
+    fields = journald.receive()
+    assert json.loads(fields["LEDGER"]) == {"line-1": {"made": 3}}
+    assert json.loads(fields["TOPICS"]) == ["a", "b"]
+
+
+def test_how_many_were_left_out_is_in_words_and_in_a_field(journald: FakeJournald) -> None:
+    def write(to: Any) -> None:
+        for number in range(AT_ONCE + 413):
+            to.warning("device silent", source="plant", device=f"d{number}")
+
+    written("journal", write)
+
+    *_, last = [journald.receive() for _ in range(AT_ONCE + 1)]
+    assert last["MESSAGE"].startswith("device silent, and 412 more in the last minute source='plant'")
+    assert (last["EVENT"], last["AND_MORE"]) == ("device silent", "412")
+    shown = written("console", write).splitlines()
+    assert len(shown) == AT_ONCE + 1
+    assert "device silent, and 412 more in the last minute" in shown[-1]
+    assert json.loads(written("json", write).splitlines()[-1])["and_more"] == 412
 
 
 def test_a_field_cannot_pose_as_one_that_the_journal_trusts(journald: FakeJournald) -> None:
