@@ -20,6 +20,7 @@ from gateway.detect.checking import advice, check_detect
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
 from gateway.detect.judge import MakeBank
+from gateway.detect.metrics import families
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
 from gateway.identity import state_folder
@@ -28,6 +29,7 @@ from gateway.kafka.once import ExactlyOnceOutlet
 from gateway.kafka.outlet import Outlet
 from gateway.kafka.repeating import AtLeastOnceOutlet
 from gateway.kafka.state_topic import StateTopicError
+from gateway.metrics.server import MetricsServer
 
 _log = structlog.get_logger()
 
@@ -45,21 +47,23 @@ SUMMARY_EVERY: Final = 60.0
 """Seconds between two summaries in the log."""
 
 
-async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) -> None:
+async def serve(config: DetectConfig, path: Path, make_bank: MakeBank, stop: asyncio.Event) -> None:
     """Detect until `stop` is set; then write what was polled and a snapshot, leave the group, and end.
 
-    READY waits for no Kafka.
+    READY waits for no Kafka. `path` is the file of `config`, for messages.
 
     Raises:
-        ConfigError: the Kafka client refuses its options, or the state folder cannot be used.
+        ConfigError: the Kafka client refuses its options, or the state folder or the port of the metrics cannot be used.
         StateTopicError: see there.
     """
     watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
     attempt_done = watchdog.worker("detect", DETECT_DEADLINE).done
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         consumer = ReadingsConsumer(config.kafka, config.group)
         outlet = _outlet(config, consumer, stack)
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
+        numbers = partial(families, detect, outlet, config.group)
+        await stack.enter_async_context(MetricsServer(config.metrics, path, numbers))
         publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
         if publisher is not None:
             publisher.start()
@@ -85,7 +89,7 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         work.result()
 
 
-def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.ExitStack) -> Outlet:
+def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.AsyncExitStack) -> Outlet:
     if config.kafka.delivery == "at-least-once":
         return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
     place = Place(state_folder(config.state_dir, "gateway-detect"), config.group)
@@ -107,16 +111,16 @@ async def _summaries(count: Callable[[], dict[str, int]]) -> None:
         before, then = totals, now
 
 
-async def _serve(config: DetectConfig, make_bank: MakeBank) -> None:
+async def _serve(config: DetectConfig, path: Path, make_bank: MakeBank) -> None:
     async with lifecycle.stop_on_signals() as stop:
-        await serve(config, make_bank, stop)
+        await serve(config, path, make_bank, stop)
 
 
-def run(config: DetectConfig, make_bank: MakeBank) -> int:
+def run(config: DetectConfig, path: Path, make_bank: MakeBank) -> int:
     """All of it, until a signal. Returns 0 after an ordered stop, 2 if the configuration or its topics are refused."""
     try:
         log.configure(config.log, "gateway-detect")
-        asyncio.run(_serve(config, make_bank))
+        asyncio.run(_serve(config, path, make_bank))
     except (ConfigError, StateTopicError) as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
@@ -150,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
-    return run(config, partial(Bank, config))
+    return run(config, options.config, partial(Bank, config))
 
 
 if __name__ == "__main__":
