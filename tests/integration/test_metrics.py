@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from daemon import Daemon
+from detect_process import RULES as LIMITS
 from detect_process import Bench
 from kafka import KafkaServer, free_ports
 from mosquitto import Mosquitto
@@ -73,7 +74,7 @@ def test_all_that_dashboards_alerts_and_docs_speak_of_is_found_by_a_real_prometh
 ) -> None:
     one, two, three = free_ports(3)
     kafka.create_topic(topic, 2)
-    detect = Bench(kafka, topic, tmp_path, tables=f'[metrics]\nlisten = "127.0.0.1:{two}"\n')
+    detect = Bench(kafka, topic, tmp_path, tables=f'{LIMITS}[metrics]\nlisten = "127.0.0.1:{two}"\n')
     sources = f"""
 [metrics]
 listen = "127.0.0.1:{one}"
@@ -104,6 +105,7 @@ topics = ["plant/{{device}}/{{sensor}}"]
         wait_until(lambda: daemon.state("line") == daemon.state("plant") == "connected", "the sources")
         line.write(b"count=1\nthis is nothing\n")
         broker.publish("plant/pump/temperature", "21.5")
+        detect.send(20.0, 99.0, 21.0, 99.0)
         wait_until(lambda: daemon.delivered("plant") == 1, "the reading in Kafka")
         for title, expression in panels():
             wait_until(lambda: prometheus.query(expression), f"{title}: {expression}")  # noqa: B023 - called at once
@@ -118,6 +120,7 @@ topics = ["plant/{{device}}/{{sensor}}"]
         known = [series["job"] for series in prometheus.get("series", **{"match[]": "up"})]
         assert sorted(known) == ["gateway", "gateway-detect"]
 
+        wait_until(lambda: len(detect.events("anomaly")) == 3, "the anomalies")
         before = page(two)
         detect.stop(process)
         same_as_the_log(detect.events("stopped")[0], before)
@@ -167,9 +170,15 @@ def same_as_the_status(daemon: Daemon, found: dict[str, Any]) -> None:
 def same_as_the_log(stopped: dict[str, Any], before: dict[str, Any]) -> None:
     """The totals in the log when it ended, and what was served just before."""
     assert 0 < before["gateway_detect_readings_total"][()] <= stopped["judged"]
-    assert before["gateway_detect_sensors"][()] == stopped["sensors"] == 11
+    assert before["gateway_detect_sensors"][()] == stopped["sensors"] == 12
     assert before["gateway_detect_partitions"][("state", "judged"),] == stopped["partitions"] == 2
     assert len(before["gateway_detect_lag_records"]) == 2
+    assert before["gateway_detect_anomalies_open"][("grade", "alarm"),] == stopped["open"] == 1
+    events = {
+        labels: value for labels, value in before["gateway_detect_anomaly_events_total"].items() if value
+    }
+    assert {dict(labels)["event"]: value for labels, value in events.items()} == {"raised": 2, "cleared": 1}
+    assert before["gateway_detect_writes_total"][("outcome", "written"),] > 0
 
 
 @pytest.mark.usefixtures("prometheus_installed")
