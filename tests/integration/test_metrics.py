@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon import Daemon
+from daemon import COMMANDS, Daemon
 from detect_process import RULES as LIMITS
 from detect_process import Bench
 from kafka import KafkaServer, free_ports
@@ -125,6 +126,32 @@ topics = ["plant/{{device}}/{{sensor}}"]
         detect.stop(process)
         same_as_the_log(detect.events("stopped")[0], before)
         daemon.stop()
+
+
+@pytest.mark.parametrize("command", ["gatewayd", "gateway-detect"])
+def test_a_port_that_is_taken_ends_the_start_at_once_with_what_to_do(command: str, tmp_path: Path) -> None:
+    tables = {
+        "gatewayd": f'[gateway]\nstate_dir = "{tmp_path}"\n[sources.sim]\nkind = "simulator"\n',
+        "gateway-detect": "",
+    }
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config = tmp_path / "it.toml"
+        config.write_text(
+            f"""
+            {f'state_dir = "{tmp_path}"' if command == "gateway-detect" else ""}
+            [kafka]
+            bootstrap_servers = "127.0.0.1:1"
+            [metrics]
+            listen = "127.0.0.1:{other.getsockname()[1]}"
+            {tables[command]}
+            """
+        )
+        done = subprocess.run(
+            [COMMANDS / command, "--config", config], capture_output=True, text=True, check=False, timeout=20
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"{command}: {config}: metrics.listen: '127.0.0.1:")
+    assert done.stderr.endswith("another program listens there; stop it, or name another port\n")
 
 
 def by_the_conventions(*ports: int) -> None:
