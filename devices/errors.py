@@ -9,6 +9,8 @@ DeviceError
     └── SourceEnded   do not connect again: a finite source has said all it had to say
 """
 
+from collections.abc import Sequence
+
 
 class DeviceError(Exception):
     """Root of the errors that `devices` raises on purpose."""
@@ -20,12 +22,14 @@ class SettingError(DeviceError):
     Attributes:
         key: dotted path within the configuration, `sources.line.port`.
         problem: what is wrong and what is allowed, as the end of a sentence.
+        about: the keys whose values make the mistake, if it is not that key alone: they may stand in several files.
     """
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, about: Sequence[str] = ()) -> None:
         super().__init__(f"{key}: {problem}" if key else problem)
         self.key = key
         self.problem = problem
+        self.about = about
 
 
 class DecodeError(DeviceError):

@@ -14,7 +14,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
-_SECRET = re.compile(r"password|secret|token|key$", re.IGNORECASE)
+_SECRET = re.compile(r"password|secret|token|jaas|oauthbearer\.config$|key$|key\.pem$", re.IGNORECASE)
 
 
 def convert(table: Any, kind: type[T], key: str = "", also: Sequence[str] = ()) -> T:
@@ -32,6 +32,11 @@ def convert(table: Any, kind: type[T], key: str = "", also: Sequence[str] = ()) 
         raise _explain(error, table, kind, key, also) from None
 
 
+def is_secret(key: str) -> bool:
+    """Whether the value of a key that is called like this must not be shown."""
+    return bool(_SECRET.search(key)) and not key.endswith("_file")
+
+
 def _explain(
     error: msgspec.ValidationError, table: Any, kind: type, key: str, also: Sequence[str]
 ) -> SettingError:
@@ -39,6 +44,8 @@ def _explain(
     of_key = at.startswith("key` in `")
     at = at.removeprefix("key` in `").removeprefix("$")
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", at.removesuffix("`"))
+    if not of_key:
+        steps = _named(table, steps, kind)
     where = ".".join(filter(None, [key, *(name or index for name, index in steps)]))
     expected = _type_at(kind, steps, table)
     if unknown := _UNKNOWN.search(problem):
@@ -86,6 +93,21 @@ def _metas(kind: Any) -> Iterator[msgspec.Meta]:
             yield from _metas(part)
 
 
+def _named(table: Any, steps: list[tuple[str, str]], kind: Any) -> list[tuple[str, str]]:
+    """`steps` with the name of the key in place of a `...` at their end, which stands for any key of a table."""
+    if not steps or steps[-1][1] != "...":
+        return steps
+    for name, index in steps[:-1]:
+        table = _below(table, name, index)
+    allowed = typing.get_args(_bare(_type_at(kind, steps[:-1], table)))
+    for key, value in table.items() if isinstance(table, dict) and len(allowed) > 1 else ():
+        try:
+            msgspec.convert(value, allowed[1])
+        except msgspec.ValidationError:
+            return [*steps[:-1], (key, "")]
+    return steps
+
+
 def _wrong_key(table: Any, steps: list[tuple[str, str]], expected: Any) -> str:
     """The first key of the table at `steps` that is not what a key there should be."""
     for name, _ in steps:
@@ -105,7 +127,7 @@ def _shown(table: Any, steps: list[tuple[str, str]], where: str) -> str:
             value = value[name] if name else value[int(index)]
     except (KeyError, IndexError, TypeError, ValueError):
         return ""
-    if _SECRET.search(where) and not where.endswith("_file"):
+    if is_secret(where):
         return "(not shown) "
     if isinstance(value, dict | list):  # whatever is in there, secrets perhaps
         return "a table " if isinstance(value, dict) else "an array "

@@ -1,6 +1,5 @@
 """What a person may set: TOML files in, typed settings out. An error names file, key, value and what is allowed."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -10,6 +9,8 @@ from msgspec import Meta
 
 from devices.errors import SettingError
 from devices.settings import convert
+from gateway.config_files import ConfigError as ConfigError  # noqa: PLC0414 - who loads a configuration catches it
+from gateway.config_files import read, refusal
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
@@ -47,13 +48,6 @@ PathText = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="a path, whic
 """A path: whatever the operating system takes for one."""
 
 
-class ConfigError(Exception):
-    """The configuration is refused. The text names file, key, value and what is allowed, on one printable line."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
-
-
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: who this gateway is.
 
@@ -82,6 +76,8 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         create_topics: make topics that do not exist.
         partitions, replication: of topics made here; 0 leaves it to the broker.
         options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
+            `NAME_file` names a file that holds the value of NAME and nothing else, as for a password. A relative path is
+            looked up in $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
     """
 
     bootstrap_servers: Servers = "localhost:9092"
@@ -120,6 +116,9 @@ class DetectKafka(Kafka, frozen=True, forbid_unknown_fields=True):
     commands_topic: TopicName = "anomaly-commands"
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
 
+
+SECRET_FILE: Final = "_file"  # noqa: S105 - the end of a name
+"""With this behind its name, an option of the Kafka client is read from a file."""
 
 _READ: Final = "set nothing in place of it: only what is committed is read"
 _POSITION: Final = "set nothing in place of it: the position is written with what it stands for"
@@ -274,44 +273,42 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def load(path: Path, kind: type[T]) -> T:
-    """Read and check a TOML file of settings.
+    """Read and check a TOML file of settings, with its drop-ins.
 
     Raises:
         ConfigError: see its docstring.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: is not valid TOML: nested too deep") from None
-    try:
-        return convert(table, kind)
+        return convert(read(path).table, kind)
     except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise refusal(path, error) from None
 
 
 def check_kafka(kafka: Kafka, path: Path) -> None:
     """Two kinds of record in one topic would be read as each other; and what the program sets itself is no option.
 
     Raises:
-        ConfigError: two of the topics are one, or there is such an option. `path` is the file, for the message.
+        ConfigError: two of the topics are one, there is such an option, or one that stands both here and in a file. `path` is the file, for the message.
     """
     own = _DETECT_OPTIONS if isinstance(kafka, DetectKafka) else _GATEWAY_OPTIONS
-    for key in kafka.options:
-        if key in own:
-            raise ConfigError(f"{path}: kafka.options: {key!r} is not allowed: {own[key]}")
+    for key, value in kafka.options.items():
+        name = key.removesuffix(SECRET_FILE)
+        problem, about = "", [f"kafka.options.{key}"]
+        if name in own:
+            problem = f"{key!r} is not allowed: {own[name]}"
+        elif name != key and name in kafka.options:
+            problem, about = f"{key!r} excludes {name!r}; keep one of them", [*about, f"kafka.options.{name}"]
+        elif name != key and not (isinstance(value, str) and value):
+            problem = f"{key!r} must be the path of a file"
+        if problem:
+            raise refusal(path, SettingError("kafka.options", problem, about))
     keys = [field.name for field in msgspec.structs.fields(kafka) if field.name.endswith("_topic")]
     seen: dict[str, str] = {}
     for key in keys:
         name = getattr(kafka, key)
         if name in seen:
-            raise ConfigError(
-                f"{path}: kafka.{key}: {name!r} is not allowed: must be another topic than kafka.{seen[name]}"
+            problem = f"{name!r} is not allowed: must be another topic than kafka.{seen[name]}"
+            raise refusal(
+                path, SettingError(f"kafka.{key}", problem, [f"kafka.{key}", f"kafka.{seen[name]}"])
             )
         seen[name] = key

@@ -22,6 +22,7 @@ from gateway import lifecycle, log
 from gateway.capture_server import Captures
 from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
+from gateway.config_files import placed, usual_path
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer
 from gateway.device_verbs import device_page, forget_device
@@ -42,8 +43,6 @@ from gateway.spool import open_spool
 from gateway.status import Status
 
 _log = structlog.get_logger()
-
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.toml")
 
 DRAIN_DEADLINE: Final = 10.0
 """Seconds that a stop waits for Kafka to take what is still held. TimeoutStopSec= in the unit is longer."""
@@ -193,7 +192,7 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     async with lifecycle.stop_on_signals() as stop:
         daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
         gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing
-        async with MetricsServer(config.metrics, path, daemon.metrics):
+        async with MetricsServer(config.metrics, daemon.metrics):
             await daemon.run(stop)
 
 
@@ -204,17 +203,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
     parser.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)"
+        "--config",
+        type=Path,
+        default=usual_path("gateway"),
+        help="configuration file (default: $GATEWAY_CONFIG, else /etc/gateway/gateway.toml)",
     )
+    parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
     options = parser.parse_args(arguments)
     one_arena()
     try:
+        if options.check:
+            from gateway.checking import check_gateway  # noqa: PLC0415 - no daemon needs it
+
+            sys.stdout.write(check_gateway(options.config).text())
+            return 0
         config = load(options.config, GatewayConfig)
         log.configure(config.log, "gatewayd")
         asyncio.run(_serve(config, options.config))
     except ConfigError as error:
-        sys.stderr.write(f"gatewayd: {error}\n")
+        sys.stderr.write(f"gatewayd: {placed(options.config, error)}\n")
         return 2
     except RivalError as error:
         _log.error("rival", problem=str(error))

@@ -10,7 +10,8 @@ from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Home, Source
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, check_kafka
+from gateway.config import GatewayConfig, SourceKeys, check_kafka
+from gateway.config_files import refusal
 
 
 class SourceSpec(NamedTuple):
@@ -37,11 +38,11 @@ def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSp
     """
     check_kafka(config.kafka, path)
     if not config.sources:
-        raise ConfigError(f"{path}: sources: there is none; add a table such as [sources.line-1]")
+        raise refusal(path, SettingError("sources", "there is none; add a table such as [sources.line-1]"))
     try:
         return [_open(name, table, home) for name, table in config.sources.items()]
     except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise refusal(path, error) from None
 
 
 def _open(name: str, table: dict[str, Any], home: Home) -> SourceSpec:
@@ -56,7 +57,8 @@ def _open(name: str, table: dict[str, Any], home: Home) -> SourceSpec:
     own = {key: value for key, value in table.items() if key not in common}
     source = registry.open_source(name, own, home, also=common)
     if keys.simulator and keys.fallback != "simulator":
-        raise SettingError(f"sources.{name}.simulator", 'has no effect without fallback = "simulator"')
+        simulator, fallback = f"sources.{name}.simulator", f"sources.{name}.fallback"
+        raise SettingError(simulator, 'has no effect without fallback = "simulator"', [simulator, fallback])
     stand_in = None
     if keys.fallback == "simulator":
         table_of_stand_in = {**keys.simulator, "kind": "simulator"}

@@ -3,16 +3,15 @@
 import _thread
 import asyncio
 import contextlib
-import os
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from devices.credentials import credential_path, read_credential, why_not
 from devices.errors import SourceRefused
 from devices.mqtt.settings import Access, Settings, Tls
 
@@ -120,21 +119,13 @@ def password(settings: Access) -> str:
     Raises:
         SourceRefused: password_file cannot be read.
     """
-    path = password_path(settings)
-    if path is None:
+    if not settings.password_file:
         return settings.password
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SourceRefused(f"password_file {path} cannot be read: {reason}") from None
-
-
-def password_path(settings: Access) -> Path | None:
-    """Where the file with the password is, if there is to be one."""
-    if not settings.password_file:
-        return None
-    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / settings.password_file
+        return read_credential(settings.password_file)
+    except (OSError, ValueError) as error:
+        path = credential_path(settings.password_file)
+        raise SourceRefused(f"password_file {path} cannot be read: {why_not(error)}") from None
 
 
 def tls_context(tls: bool | Tls) -> ssl.SSLContext:  # noqa: FBT001 - as the setting has it
@@ -144,12 +135,13 @@ def tls_context(tls: bool | Tls) -> ssl.SSLContext:  # noqa: FBT001 - as the set
         SourceRefused: a file cannot be read, or is no such PEM file.
     """
     files = tls if isinstance(tls, Tls) else Tls()
-    reading = f"tls.ca {files.ca}"
+    ca, cert, key = (str(credential_path(one)) if one else "" for one in (files.ca, files.cert, files.key))
+    reading = f"tls.ca {ca}"
     try:
-        context = ssl.create_default_context(cafile=files.ca or None)
-        if files.cert:
-            reading = f"tls.cert {files.cert} with tls.key {files.key or files.cert}"
-            context.load_cert_chain(files.cert, files.key or None)
+        context = ssl.create_default_context(cafile=ca or None)
+        if cert:
+            reading = f"tls.cert {cert} with tls.key {key or cert}"
+            context.load_cert_chain(cert, key or None)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror
         raise SourceRefused(f"{reading} cannot be used: {reason}; give the path of a PEM file") from None

@@ -23,6 +23,8 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         ca: certificate of the authority that signed the broker's. Empty: the authorities that the system trusts.
         cert, key: certificate and private key of this gateway, if the broker asks for them.
+
+    Relative paths are looked up as that of Access.password_file.
     """
 
     ca: str = ""
@@ -67,7 +69,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if (self.password or self.password_file) and not self.username:
             raise SettingError(f"{key}.username", "is missing; MQTT takes no password without it")
         if self.password and self.password_file:
-            raise SettingError(f"{key}.password_file", "excludes password; keep one of them")
+            both = [f"{key}.password_file", f"{key}.password"]
+            raise SettingError(both[0], "excludes password; keep one of them", both)
         if not isinstance(self.tls, bool) and self.tls.key and not self.tls.cert:
             raise SettingError(f"{key}.tls.cert", "is missing; a key alone proves nothing")
 
@@ -132,6 +135,8 @@ class Settings(Access, frozen=True, forbid_unknown_fields=True):
 
 def host_problem(host: str) -> str:
     """Why this is no host alone, as the end of a sentence with what to do; empty if it may be one."""
+    if "@" in host:
+        return "is not allowed: user and password have keys of their own, username and password_file"
     if host.count(":") == 1:
         name, port = host.split(":")
         return f'is not allowed: the port has a key of its own; write broker = "{name}" and port = {port or PORT}'

@@ -69,12 +69,17 @@ def check_port(settings: Port, key: str) -> None:
     """
     _check_name(settings.port, f"{key}.port")
     if settings.rs485 and settings.flow == "rtscts":
-        raise SettingError(f"{key}.rs485", 'turns the line round by RTS, which flow = "rtscts" is to control')
+        about = [f"{key}.rs485", f"{key}.flow"]
+        raise SettingError(
+            about[0], 'turns the line round by RTS, which flow = "rtscts" is to control', about
+        )
     if not settings.rts and (settings.rs485 or settings.flow == "rtscts"):
         owner = "rs485" if settings.rs485 else 'flow = "rtscts"'
-        raise SettingError(f"{key}.rts", f"has no effect: {owner} controls this line; leave it out")
+        about = [f"{key}.rts", f"{key}.{owner.partition(' ')[0]}"]
+        raise SettingError(about[0], f"has no effect: {owner} controls this line; leave it out", about)
     if settings.reset and not settings.dtr:
-        raise SettingError(f"{key}.reset", "lowers DTR and raises it again, which dtr = false rules out")
+        about = [f"{key}.reset", f"{key}.dtr"]
+        raise SettingError(about[0], "lowers DTR and raises it again, which dtr = false rules out", about)
 
 
 def _check_name(port: str, key: str) -> None:

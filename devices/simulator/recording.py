@@ -82,6 +82,7 @@ def check(settings: Settings, key: str) -> None:
             f"{key}.loop",
             'true is not allowed with times = "recorded": each round would bring readings that were there before; '
             'set times = "now"',
+            [f"{key}.loop", f"{key}.times"],
         )
     _decoder(settings, ["time", "value"], key)
 

@@ -67,7 +67,8 @@ def check(settings: Settings, key: str, kinds: Sequence[str] = (*KINDS, *TROUBLE
                 f"{key}.faults.{place}", f"{kind!r} is not allowed: allowed: {', '.join(kinds)}"
             )
     if problem := too_many_faults(settings):
-        raise SettingError(f"{key}.faults_per_hour", f"{problem}, or a shorter interval")
+        about = [f"{key}.faults_per_hour", f"{key}.interval"]
+        raise SettingError(about[0], f"{problem}, or a shorter interval", about)
 
 
 def too_many_faults(settings: Settings) -> str:
@@ -98,5 +99,6 @@ def check_source(settings: Settings, key: str) -> None:
             f"{key}.count",
             f"{settings.count} is not allowed: with {len(models_of(settings))} sensors each that is more than "
             f"{MOST_READINGS} readings at a time; use several sources, or `gatewayctl simulate`",
+            [f"{key}.count", f"{key}.sensors"],
         )
     check(settings, key, KINDS)

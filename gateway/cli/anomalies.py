@@ -12,8 +12,6 @@ examples: gatewayctl anomalies --config /etc/gateway/detect.toml
 """
 
 import argparse
-import datetime as dt
-import re
 import sys
 import time
 from fnmatch import fnmatchcase
@@ -25,13 +23,12 @@ from gateway.anomalies import Anomalies, Story, folded, is_storm, state_of
 from gateway.cli.records import Topic, add_config, kafka_of, moment, sensor_of
 from gateway.config import ConfigError
 from gateway.kafka.readback import ReadbackError
+from gateway.moments import point
 from gateway.terminal import plain, table
 from gateway.wire import Anomaly
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks for something new with `--follow`."""
-
-SPANS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,19 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object a line: the record, and `state`"
     )
-
-
-def point(text: str) -> int:
-    """A point in time, or how long ago it is; in nanoseconds since 1970 UTC."""
-    if span := re.fullmatch(r"([0-9]{1,9})(s|min|m|h|d)", text.strip()):
-        return time.time_ns() - int(span[1]) * SPANS[span[2]] * 1_000_000_000
-    try:
-        when = dt.datetime.fromisoformat(text.strip()).astimezone()
-        return round(when.timestamp()) * 1_000_000_000
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: write how long ago, such as 12h, or a date with a time, such as 2026-01-31T08:00"
-        ) from None
 
 
 def run(options: argparse.Namespace) -> int:

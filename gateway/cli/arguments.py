@@ -11,7 +11,8 @@ import msgspec
 from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
-from gateway.config import ConfigError, GatewayConfig, SourceKeys, load
+from gateway.config import GatewayConfig, SourceKeys, load
+from gateway.config_files import refusal
 
 
 def seconds(text: str) -> float:
@@ -34,7 +35,7 @@ def source_table(config: GatewayConfig, path: Path, name: str) -> dict[str, Any]
     """
     sources = config.sources
     if name not in sources:
-        raise ConfigError(f"{path}: sources.{name}: there is none; allowed: {', '.join(sources)}")
+        raise refusal(path, SettingError(f"sources.{name}", f"there is none; allowed: {', '.join(sources)}"))
     common = {field.encode_name for field in msgspec.structs.fields(SourceKeys)} - {"kind"}
     return {key: value for key, value in sources[name].items() if key not in common}
 
@@ -50,7 +51,7 @@ def settings_of(path: Path, name: str, table: Mapping[str, Any]) -> Any:
         kind = registry.settings_type(table.get("kind"), f"sources.{name}")
         return convert(own, kind, f"sources.{name}")
     except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise refusal(path, error) from None
 
 
 def source_settings(path: Path, name: str) -> Any:

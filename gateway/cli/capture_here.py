@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from devices import registry
-from devices.errors import SourceError, SourceLost
+from devices.errors import SettingError, SourceError, SourceLost
 from devices.reading import Quality, Reading
 from devices.source import Origin, RawSource
 from gateway import capture
 from gateway.cli.arguments import source_table
-from gateway.config import ConfigError, GatewayConfig, load
+from gateway.config import GatewayConfig, load
+from gateway.config_files import refusal
 
 AGAIN: Final = 1.0
 """Seconds until a source that was lost is opened again."""
@@ -60,13 +61,18 @@ async def read_here(path: Path, name: str, stop: asyncio.Event) -> AsyncGenerato
     table = source_table(config, path, name)
     source = registry.open_source(name, table)
     if not isinstance(source, RawSource):
-        raise ConfigError(
-            f"{path}: sources.{name}: makes readings of its own: there are no raw bytes to capture"
+        raise refusal(
+            path,
+            SettingError(f"sources.{name}", "makes readings of its own: there are no raw bytes to capture"),
         )
     if source.window:
-        raise ConfigError(
-            f"{path}: sources.{name}: what is taken here would be taken from the gateway; "
-            "start gatewayd, and capture without --config"
+        raise refusal(
+            path,
+            SettingError(
+                f"sources.{name}",
+                "what is taken here would be taken from the gateway; "
+                "start gatewayd, and capture without --config",
+            ),
         )
     recorder, more, nobody = capture.Recorder(), asyncio.Event(), _Nobody()
     recorder.on_line = more.set

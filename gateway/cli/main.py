@@ -28,13 +28,14 @@ COMMANDS: Final = {
     "ack": ("gateway.cli.ack", "say that an anomaly has been seen"),
     "accept": ("gateway.cli.accept", "say that what an anomaly shows is normal from now on"),
     "fault": ("gateway.cli.fault", "say that an anomaly was a real fault: what it taught is forgotten"),
-    "config": ("gateway.cli.config", "check a configuration file"),
+    "config": ("gateway.cli.config", "check or show a configuration, and what differs from the defaults"),
     "capture": ("gateway.cli.capture", "record what a source receives, raw and with times"),
     "decode": ("gateway.cli.decode", "try a decoder on recorded bytes (exit code 0 all decoded, 1 rejects)"),
     "simulate": (
         "gateway.cli.simulate",
         "pretend to be devices: send readings to an MQTT broker or a serial port",
     ),
+    "version": ("gateway.cli.version", "show the versions of the gateway and of its libraries"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 

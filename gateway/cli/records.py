@@ -4,17 +4,15 @@ import argparse
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from gateway.anomalies import STORM
 from gateway.config import ConfigError, DetectKafka, check_kafka, load
+from gateway.config_files import usual_path
 from gateway.kafka.readback import Readback, ReadbackError
 from gateway.terminal import plain
 from gateway.wire import Anomaly, WireError, decode_anomaly
-
-DEFAULT_CONFIGS: Final = (Path("/etc/gateway/detect.toml"), Path("/etc/gateway/gateway.toml"))
 
 
 class _OnlyKafka(msgspec.Struct, frozen=True):
@@ -25,12 +23,12 @@ class _OnlyKafka(msgspec.Struct, frozen=True):
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option that says where Kafka is."""
-    first, second = DEFAULT_CONFIGS
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"detect.toml or gateway.toml, for [kafka] (default: {first}, else {second})",
+        help="detect.toml or gateway.toml, for [kafka] (default: $DETECT_CONFIG, else /etc/gateway/detect.toml, else "
+        "the same of the gateway)",
     )
 
 
@@ -41,9 +39,10 @@ def kafka_of(path: Path | None) -> DetectKafka:
         ConfigError: the file is refused.
     """
     if path is None:
-        path = next((one for one in DEFAULT_CONFIGS if one.exists()), None)
+        usual_paths = [usual_path("detect"), usual_path("gateway")]
+        path = next((one for one in usual_paths if one.exists()), None)
         if path is None:
-            usual = " nor ".join(str(one) for one in DEFAULT_CONFIGS)
+            usual = " nor ".join(str(one) for one in usual_paths)
             raise ConfigError(f"there is neither {usual}: name a file with --config")
     kafka = load(path, _OnlyKafka).kafka
     check_kafka(kafka, path)

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.status import EXIT_CODES, idle
+from gateway.config_files import usual_path
 from gateway.control import ControlError, ask, find_socket
 from gateway.spans import span
-
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.toml")
 
 FULL: Final = {
     "drop-oldest": "the oldest readings on disk are given up for new ones, and counted",
@@ -38,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
-        default=DEFAULT_CONFIG,
-        help="names its socket and its folder, if gatewayd does not answer where it usually is (default: %(default)s)",
+        default=usual_path("gateway"),
+        help="names its socket and its folder, if gatewayd does not answer where it usually is (default: $GATEWAY_CONFIG, "
+        "else /etc/gateway/gateway.toml)",
     )
 
 

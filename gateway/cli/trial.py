@@ -14,7 +14,8 @@ from devices.reading import NAME_LIMIT, is_name
 from devices.source import RawSource
 from gateway.capture import VERSION, Header
 from gateway.cli.arguments import settings_of, source_table
-from gateway.config import ConfigError, GatewayConfig, load
+from gateway.config import GatewayConfig, load
+from gateway.config_files import refusal
 
 NOWHERE: Final = "/dev/null"
 """The port of bytes that are read from no port."""
@@ -90,7 +91,7 @@ def _of_capture(options: argparse.Namespace, header: Header) -> tuple[str, dict[
     table = source_table(load(options.config, GatewayConfig), options.config, name)
     if table.get("kind") != header.kind:
         problem = f"is of kind {table.get('kind')}, and this is a capture of kind {header.kind}"
-        raise ConfigError(f"{options.config}: sources.{name}: {problem}")
+        raise refusal(options.config, SettingError(f"sources.{name}.kind", problem))
     _settings(options.config, name, table)
     return name, table
 
@@ -140,5 +141,7 @@ def _settings(path: Path, name: str, table: Mapping[str, Any]) -> Any:
     """The settings of a source that has a decoder."""
     settings = settings_of(path, name, table)
     if not hasattr(settings, "decoder"):
-        raise ConfigError(f"{path}: sources.{name}: has no decoder: its kind makes readings of its own")
+        raise refusal(
+            path, SettingError(f"sources.{name}.kind", "has no decoder: this kind makes readings of its own")
+        )
     return settings

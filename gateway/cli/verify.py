@@ -19,7 +19,7 @@ import msgspec
 from devices.errors import SettingError
 from devices.settings import convert
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
-from gateway.daemon import DEFAULT_CONFIG
+from gateway.config_files import usual_path
 from gateway.kafka.readback import Arrival, Readback, ReadbackError
 from gateway.verify import Audit, Findings
 
@@ -33,7 +33,9 @@ SHOWN: Final = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument(
-        "--config", type=Path, help=f"the gateway's configuration, for [kafka] (default: {DEFAULT_CONFIG})"
+        "--config",
+        type=Path,
+        help="the gateway's configuration, for [kafka] (default: $GATEWAY_CONFIG, else /etc/gateway/gateway.toml)",
     )
     parser.add_argument(
         "--bootstrap-servers",
@@ -100,7 +102,7 @@ def _settings(options: argparse.Namespace) -> Kafka:
     kafka = Kafka()
     if options.config or not options.bootstrap_servers:
         try:
-            kafka = load(options.config or DEFAULT_CONFIG, GatewayConfig).kafka
+            kafka = load(options.config or usual_path("gateway"), GatewayConfig).kafka
         except ConfigError as error:
             other = (
                 ""

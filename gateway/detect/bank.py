@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from devices.reading import is_name
 from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
+from gateway.detect.counts import Counts
 from gateway.detect.events import Finding, Said, Sensor, type_of_grade
 from gateway.detect.poll import SECOND, YEAR, Poll
 from gateway.detect.rows import Name, Rows
@@ -24,36 +24,6 @@ from gateway.wire import CLOCK_UNSET, Arrival, Command
 __all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
 _LARGEST: Final = 1.7976931348623157e308
-
-
-class Counts(msgspec.Struct):
-    """What became of the readings, since the start.
-
-    Attributes:
-        judged: seen by the rules.
-        not_numeric: booleans, texts and what is no finite number.
-        retained: values of some earlier time, kept by the MQTT broker.
-        repeated: sent again with the same time, or numbered no higher than one before.
-        late: older than one of the same sensor that was judged before.
-        replayed: read again, and already in the state that was restored.
-        unnamed: whose device or sensor name no gateway would send.
-        raised, updated, cleared: events of anomalies.
-        forgotten: sensors that had to make room for others.
-        unit_changed: sensors that were learnt anew because their unit became another one.
-    """
-
-    judged: int = 0
-    not_numeric: int = 0
-    retained: int = 0
-    repeated: int = 0
-    late: int = 0
-    replayed: int = 0
-    unnamed: int = 0
-    raised: int = 0
-    updated: int = 0
-    cleared: int = 0
-    forgotten: int = 0
-    unit_changed: int = 0
 
 
 class Bank:
@@ -128,9 +98,9 @@ class Bank:
     def scores(self) -> Floats:
         """Of the last records judged, in their order: from 0, all is well, to 1; from 0.5 on an alert begins or gets worse.
 
-        The largest score of any rule, relative to what would make it speak; 0 for what is not judged.
+        The largest score of any rule, relative to what would make it speak; NaN for what is not judged.
         """
-        scores = np.zeros(self._arrived)
+        scores = np.full(self._arrived, np.nan)
         for poll in self._judged:
             with np.errstate(invalid="ignore"):
                 share = poll.ratio / (1 + poll.ratio)

@@ -13,7 +13,8 @@ import gateway.config
 from devices.errors import SettingError
 from devices.mqtt.settings import Access
 from devices.mqtt.topics import publish_problem
-from gateway.config import ConfigError, DetectKafka, Log, Metrics, Name, PathText
+from gateway.config import DetectKafka, Log, Metrics, Name, PathText
+from gateway.config_files import refusal
 
 Pattern = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e12)]
@@ -214,32 +215,32 @@ def load_detect(path: Path) -> DetectConfig:
     config = gateway.config.load(path, DetectConfig)
     for place, rules in enumerate(config.rules):
         for problem in _problems(rules):
-            raise ConfigError(f"{path}: rules.{place}.limits{problem}")
+            raise refusal(path, SettingError(f"rules.{place}.limits{problem[0]}", problem[1]))
     gateway.config.check_kafka(config.kafka, path)
     try:
         config.mqtt.check("mqtt")
     except SettingError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise refusal(path, error) from None
     return config
 
 
-def _problems(rules: Rules) -> Iterator[str]:
-    """What is wrong with the limits: the key, its value and what is allowed."""
+def _problems(rules: Rules) -> Iterator[tuple[str, str]]:
+    """What is wrong with the limits: the end of the key, and its value with what is allowed."""
     limits = rules.limits
     if limits is True:
-        yield ": true is not allowed: must say which, { low = ..., high = ... }, or false for none"
+        yield "", "true is not allowed: must say which, { low = ..., high = ... }, or false for none"
     if not isinstance(limits, Limits):
         return
     low, high, hysteresis = limits.low, limits.high, limits.hysteresis
     for key, value in (("low", low), ("high", high), ("hysteresis", hysteresis)):
         if value is not None and not math.isfinite(value):
-            yield f".{key}: {value} is not allowed: must be a finite number"
+            yield f".{key}", f"{value} is not allowed: must be a finite number"
     if low is None and high is None:
-        yield ".high: is missing, and low too: set at least one of them"
+        yield ".high", "is missing, and low too: set at least one of them"
     if hysteresis is not None and hysteresis < 0:
-        yield f".hysteresis: {hysteresis:g} is not allowed: must be 0 or more"
+        yield ".hysteresis", f"{hysteresis:g} is not allowed: must be 0 or more"
     if low is not None and high is not None:
         if low > high:
-            yield f".low: {low:g} is not allowed: must be at most high, {high:g}"
+            yield ".low", f"{low:g} is not allowed: must be at most high, {high:g}"
         if hysteresis is not None and hysteresis > high - low:
-            yield f".hysteresis: {hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"
+            yield ".hysteresis", f"{hysteresis:g} is not allowed: must be at most high - low, {high - low:g}"

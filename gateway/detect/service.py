@@ -15,8 +15,9 @@ import structlog
 
 from gateway import lifecycle, log
 from gateway.config import ConfigError
+from gateway.config_files import placed, usual_path
 from gateway.detect.bank import Bank
-from gateway.detect.checking import advice, check_detect
+from gateway.detect.checking import check_detect
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
 from gateway.detect.judge import MakeBank
@@ -33,8 +34,6 @@ from gateway.metrics.server import MetricsServer
 
 _log = structlog.get_logger()
 
-DEFAULT_CONFIG: Final = Path("/etc/gateway/detect.toml")
-
 DETECT_DEADLINE: Final = 90.0
 """Seconds within which an attempt must end, successful or not, or the watchdog lets systemd restart the service.
 The longest one asks Kafka three questions of ten seconds."""
@@ -47,10 +46,10 @@ SUMMARY_EVERY: Final = 60.0
 """Seconds between two summaries in the log."""
 
 
-async def serve(config: DetectConfig, path: Path, make_bank: MakeBank, stop: asyncio.Event) -> None:
+async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) -> None:
     """Detect until `stop` is set; then write what was polled and a snapshot, leave the group, and end.
 
-    READY waits for no Kafka. `path` is the file of `config`, for messages.
+    READY waits for no Kafka.
 
     Raises:
         ConfigError: the Kafka client refuses its options, or the state folder or the port of the metrics cannot be used.
@@ -63,7 +62,7 @@ async def serve(config: DetectConfig, path: Path, make_bank: MakeBank, stop: asy
         outlet = _outlet(config, consumer, stack)
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
         numbers = partial(families, detect, outlet, config.group)
-        await stack.enter_async_context(MetricsServer(config.metrics, path, numbers))
+        await stack.enter_async_context(MetricsServer(config.metrics, numbers))
         publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
         if publisher is not None:
             publisher.start()
@@ -111,17 +110,23 @@ async def _summaries(count: Callable[[], dict[str, int]]) -> None:
         before, then = totals, now
 
 
-async def _serve(config: DetectConfig, path: Path, make_bank: MakeBank) -> None:
+async def _serve(config: DetectConfig, make_bank: MakeBank) -> None:
     async with lifecycle.stop_on_signals() as stop:
-        await serve(config, path, make_bank, stop)
+        await serve(config, make_bank, stop)
 
 
-def run(config: DetectConfig, path: Path, make_bank: MakeBank) -> int:
-    """All of it, until a signal. Returns 0 after an ordered stop, 2 if the configuration or its topics are refused."""
+def run(config: DetectConfig, make_bank: MakeBank, path: Path) -> int:
+    """All of it, until a signal. `path` is the file of the configuration, for messages.
+
+    Returns 0 after an ordered stop, 2 if the configuration or its topics are refused.
+    """
     try:
         log.configure(config.log, "gateway-detect")
-        asyncio.run(_serve(config, path, make_bank))
-    except (ConfigError, StateTopicError) as error:
+        asyncio.run(_serve(config, make_bank))
+    except ConfigError as error:
+        sys.stderr.write(f"gateway-detect: {placed(path, error)}\n")
+        return 2
+    except StateTopicError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
     return 0
@@ -140,21 +145,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="`gateway-detect backtest --help` tells how to run it over recorded readings.",
     )
     parser.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)"
+        "--config",
+        type=Path,
+        default=usual_path("detect"),
+        help="configuration file (default: $DETECT_CONFIG, else /etc/gateway/detect.toml)",
     )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
     options = parser.parse_args(words)
     try:
         if options.check:
-            sys.stderr.write(advice(check_detect(options.config)))
-            sys.stdout.write(f"{options.config}: good\n")
+            sys.stdout.write(check_detect(options.config).text())
             return 0
         config = load_detect(options.config)
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
-    return run(config, options.config, partial(Bank, config))
+    return run(config, partial(Bank, config), options.config)
 
 
 if __name__ == "__main__":

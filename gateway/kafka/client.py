@@ -1,7 +1,9 @@
 """What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -10,7 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from gateway.config import ConfigError, DetectKafka, Kafka
+from devices.credentials import credential_path, read_credential, why_not
+from devices.errors import SettingError
+from gateway.config import SECRET_FILE, ConfigError, Kafka
 
 _log = structlog.get_logger()
 
@@ -56,34 +60,72 @@ class KafkaUnavailableError(Exception):
 
 
 def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | bool]:
-    """Properties common to all clients; `config.options` win over everything set here."""
+    """Properties common to all clients; `config.options` win over everything set here.
+
+    Raises:
+        ConfigError: a file that holds an option cannot be read.
+    """
     return {
         "bootstrap.servers": config.bootstrap_servers,
         "client.id": client_id,
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 10_000,
-        **config.options,
+        **options_of(config),
     }
 
 
-def check_options(config: DetectKafka) -> None:
-    """Whether the clients of gateway-detect take the options. Without a server to connect to they stay off the network.
+_held: dict[Path, str] = {}
+"""What the files held when they were last read. Clients are made anew in a running service: a file that is gone by then
+is no reason to end it."""
+
+
+def options_of(config: Kafka) -> dict[str, str | int | float | bool]:
+    """The options; in place of each NAME_file, NAME with what is in the file. Read at each call, so a change is found.
+
+    Raises:
+        ConfigError: such a file cannot be read, and never could.
+    """
+    options = dict(config.options)
+    for key in config.options:
+        if key.endswith(SECRET_FILE):
+            options[key.removesuffix(SECRET_FILE)] = _held_in(str(options.pop(key)), f"kafka.options.{key}")
+    return options
+
+
+def _held_in(name: str, key: str) -> str:
+    path = credential_path(name)
+    try:
+        _held[path] = read_credential(name)
+    except (OSError, ValueError) as error:
+        if path not in _held:
+            setting = SettingError(key, f"{str(path)!r} cannot be read: {why_not(error)}")
+            raise ConfigError(str(setting), setting) from None
+    return _held[path]
+
+
+def check_options(config: Kafka, own: Mapping[str, str | bool]) -> None:
+    """Whether the clients take the options, with the properties of `own`. Without a server they stay off the network.
 
     Raises:
         ConfigError: they do not.
     """
-    exactly_once = config.delivery == "exactly-once"
-    own: dict[str, str | bool] = (
-        {"transactional.id": "check"} if exactly_once else {"enable.idempotence": True}
-    )
+    options = options_of(config)
     try:
-        Producer({**own, **config.options, "log_level": 0})
-        Consumer({"group.id": "check", **config.options, "log_level": 0}).close()
-    except KafkaException as error:
-        raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
-    except (AttributeError, TypeError, ValueError) as error:  # a property that is a function in Python
-        raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
+        Producer({**own, **options, "log_level": 0})
+        Consumer({"group.id": "check", **options, "log_level": 0}).close()
+    except (KafkaException, AttributeError, TypeError, ValueError) as error:
+        raise refused(config, error) from None
+
+
+def refused(config: Kafka, error: Exception) -> ConfigError:
+    """What to raise where a client cannot be made; other than KafkaException for a property that is a function in Python."""
+    text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+    about = [
+        f"kafka.options.{key}" for key in config.options if re.search(rf"""["']{re.escape(key)}["']""", text)
+    ]
+    setting = SettingError("kafka.options", f"refused by the Kafka client: {text}", about)
+    return ConfigError(str(setting), setting)
 
 
 def cursor_group(gateway: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from gateway.config import ConfigError, Kafka
-from gateway.kafka.client import explain_reading, properties
+from gateway.config import Kafka
+from gateway.kafka.client import explain_reading, properties, refused
 from gateway.wire import Arrival, WireError, decode_reading
 
 _log = structlog.get_logger()
@@ -120,7 +120,7 @@ class ReadingsConsumer:
         try:
             self._consumer: Consumer | None = self._make()
         except KafkaException as error:
-            raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
+            raise refused(config, error) from None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="consumer")
 
     async def poll(self, within: float = 0.1) -> Taken:

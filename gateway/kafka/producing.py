@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from gateway.config import ConfigError, Kafka
+from gateway.config import Kafka
 from gateway.kafka.client import (
     ADMIN_TIMEOUT,
     KafkaUnavailableError,
@@ -21,6 +21,7 @@ from gateway.kafka.client import (
     explain,
     explain_exception,
     properties,
+    refused,
 )
 from gateway.kafka.handover import Handed, offer
 from gateway.kafka.outcomes import UNREACHABLE, UNWRITABLE, Step, step_of
@@ -244,10 +245,8 @@ class Producing:
         }
         try:
             return Producer(settings)
-        except KafkaException as error:
-            raise ConfigError(f"kafka.options: refused by the Kafka client: {error.args[0].str()}") from None
-        except (TypeError, ValueError) as error:  # a property that is a function in Python
-            raise ConfigError(f"kafka.options: refused by the Kafka client: {error}") from None
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refused(self._config, error) from None
 
     async def _fetch_reports(self, attempt_done: Callable[[], None], within: float) -> bool:
         """Until every record has its end, or `closing`; returns whether every one has."""

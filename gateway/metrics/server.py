@@ -5,11 +5,11 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final, Self
 
 import structlog
 
+from devices.errors import SettingError
 from gateway.config import ConfigError, Metrics
 from gateway.metrics.text import CONTENT_TYPE, Family, page
 
@@ -33,10 +33,9 @@ _NOT_FOUND: Final = "Metrics are at /metrics.\n"
 class MetricsServer:
     """Serves GET /metrics within `async with`, one request a connection. Does nothing if `settings.listen` is empty."""
 
-    def __init__(self, settings: Metrics, path: Path, families: Callable[[], Iterable[Family]]) -> None:
-        """`families` are asked for at each request, in the event loop's thread. `path` is the file, for messages."""
+    def __init__(self, settings: Metrics, families: Callable[[], Iterable[Family]]) -> None:
+        """`families` are asked for at each request, in the event loop's thread."""
         self._listen = settings.listen
-        self._path = path
         self._families = families
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
@@ -72,9 +71,10 @@ class MetricsServer:
                 self._bind(listening, address)
                 listening.listen(MOST)
             except OSError as error:
-                raise ConfigError(
-                    f"{self._path}: metrics.listen: {self._listen!r} cannot be listened on: {_why(error)}"
-                ) from None
+                mistake = SettingError(
+                    "metrics.listen", f"{self._listen!r} cannot be listened on: {_why(error)}"
+                )
+                raise ConfigError(str(mistake), mistake) from None
             stack.pop_all()
         return listening
 

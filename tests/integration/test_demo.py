@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,10 +65,11 @@ class Demo:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "t"
-    folder.mkdir()
-    return folder
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as short:  # the names of sockets have 107 characters at most
+        folder = Path(short, "t")
+        folder.mkdir()
+        yield folder
 
 
 @pytest.fixture

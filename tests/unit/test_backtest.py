@@ -159,7 +159,7 @@ def test_bad_rows_are_named_with_line_and_reason_and_stop_nothing(tmp_path: Path
         (b"timestamp,value\n", "none of its 0 rows is a reading"),
         (
             b"timestamp,value\n1,2\n",
-            "none of its 1 rows is a reading; the first: line 2 timestamp '1' is no time",
+            "its one row is no reading; the first: line 2 timestamp '1' is no time",
         ),
     ],
 )
@@ -248,8 +248,45 @@ def test_what_was_flagged_is_printed_with_its_sentence(
     assert head.startswith(
         f"{path}: 40 rows of 1 sensor, {stamp(0)} to {stamp(390)} UTC, 0.0 sensor-days; 40 judged in "
     )
-    assert anomalies.startswith("anomalies: 1 (1 alarms, 0 advisories)")
+    assert anomalies.startswith("anomalies: 1 (1 alarm, 0 advisories)")
     assert row == f"1  {stamp(200)}  10 s  recorded boiler  limits  alarm  99 is above the high limit 80"
+
+
+def test_for_how_long_it_was_open_counts_from_when_it_was_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, config = [21.0 + at % 7 / 10 for at in range(40)], tmp_path / "detect.toml"
+    config.write_text("[[rules]]\nstuck = { after = 100 }\n", encoding="utf-8")
+    path = write(tmp_path / "a.csv", [*values, *[25.0] * 31, 21.0])
+    _, out, _ = run(capsys, path, "--config", config)
+
+    [row] = [line for line in out.splitlines() if "stuck" in line]
+    assert row.startswith(f"1  {stamp(500)}  4 min  "), row
+
+
+def test_a_file_that_is_not_in_order_says_so_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{stamp(-10 * at)},{at}" for at in range(300)]
+    path = write_rows(tmp_path / "a.csv", "timestamp,value", rows)
+    hint = (
+        "late: 299 of 300 rows are older than one of the same sensor before them, and were not judged; "
+        "sort them by time, the oldest first, and judge them again"
+    )
+
+    assert run(capsys, path)[1].splitlines()[-1] == hint
+    assert run(capsys, path, "--json")[2] == f"gateway-detect backtest: {hint}\n"
+    path = write_rows(tmp_path / "a.csv", "timestamp,value", [*reversed(rows), *rows[1:20]])
+    assert "sort" not in run(capsys, path)[1], "a few stragglers are usual"
+
+
+def test_what_is_not_judged_makes_no_sensor_days(tmp_path: Path) -> None:
+    path = write_rows(
+        tmp_path / "a.csv", "timestamp,value", [f"{stamp(86_400)},1", f"{stamp(0)},1", f"{stamp(172_800)},1"]
+    )
+    judging, _, _ = judged(path)
+
+    assert (judging.counts().late, judging.days) == (1, 1.0)
 
 
 def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +357,8 @@ def test_memory_is_spared_where_much_is_flagged(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["a.csv", "--topic", "readings"], ["a.csv", "--from", "2026-01-31T00:00"], ["a.csv", "--scores", "a.csv"],
+    [[], ["a.csv", "--topic", "readings"], ["a.csv", "--from", "2026-01-31T00:00"],
+     ["--topic", "readings", "--from", "1h", "--to", "2h"], ["--topic", "readings", "--from", "2026-01-31", "--to", "2026-01-30"], ["a.csv", "--scores", "a.csv"],
      ["a.csv", "--scores", "no/such/folder.csv"], ["a.csv", "--plot", "a.pdf"], ["a.csv", "--plot", "no/folder.png"],
      ["a.csv", "--config", "none.toml"], ["a.csv", "--labels", "none.csv"]],
 )  # fmt: skip
@@ -338,12 +376,25 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     assert Path("a.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["--plot", "--scores"])
+def test_what_could_not_be_written_at_the_end_is_refused_before_anything_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    monkeypatch.delattr("gateway.detect.backtest.command.Judging")
+    path = write(tmp_path / "a.csv", [1.0, 2.0])
+    (tmp_path / "folder.png").mkdir()
+    for out in (tmp_path / "none" / "a.png", tmp_path / "folder.png"):
+        code, _, err = run(capsys, path, option, out)
+        assert code == 2
+        assert err.startswith(f"gateway-detect backtest: {out}: cannot be written: ")
+
+
 def test_the_service_itself_is_as_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "detect.toml"
     config.write_text(TOML, encoding="utf-8")
 
     assert service.main(["--config", str(config), "--check"]) == 0
-    assert capsys.readouterr().out == f"{config}: good\n"
+    assert capsys.readouterr().out == f"{config}: accepted: 1 table(s) of rules\n"
 
 
 def test_a_recording_is_refused_as_such() -> None:

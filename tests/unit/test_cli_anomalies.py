@@ -1,5 +1,6 @@
 """`gatewayctl anomalies` and the words about them, with the topic's records at hand."""
 
+import datetime as dt
 import json
 import re
 import time
@@ -16,6 +17,7 @@ from gateway.cli.records import kafka_of, moment
 from gateway.config import DetectKafka
 from gateway.kafka.client import Record
 from gateway.kafka.readback import ReadbackError
+from gateway.moments import point
 from gateway.terminal import plain
 from gateway.wire import VERSION, Anomaly, decode_command
 
@@ -157,7 +159,15 @@ def test_a_time_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture
 
 
 def test_how_long_ago_is_a_time() -> None:
-    assert anomalies.point("90min") == pytest.approx(time.time_ns() - 90 * 60 * 10**9, abs=60 * 10**9)
+    assert point("90min") == pytest.approx(time.time_ns() - 90 * 60 * 10**9, abs=60 * 10**9)
+
+
+def test_a_time_without_a_zone_is_of_the_one_that_is_meant() -> None:
+    noon = 1_769_860_800 * 10**9
+    assert point("2026-01-31T12:00", dt.UTC) == point("2026-01-31T13:00+01:00", dt.UTC) == noon
+    assert point(str(noon // 10**9), dt.UTC) == point(str(noon // 10**6)) == noon
+    local = dt.datetime(2026, 1, 31, 12).astimezone()
+    assert point("2026-01-31 12:00") == round(local.timestamp()) * 10**9
 
 
 def test_text_of_devices_does_nothing_to_the_terminal(listed: Listed) -> None:

@@ -156,7 +156,7 @@ def test_without_room_the_sensor_unheard_of_for_longest_is_forgotten_and_its_ano
     ]
     assert said[1].id == said[2].id
     assert said[2].sentence == (
-        "no longer watched, 0.0 s after it was raised: more than 2 sensors report, "
+        "no longer watched, 0 s after it was raised: more than 2 sensors report, "
         "and this one has been silent for longest"
     )
     assert (bank.sensors, bank.open, bank.counts.forgotten) == (2, 1, 1)

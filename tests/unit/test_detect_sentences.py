@@ -99,6 +99,14 @@ def test_every_sentence_of_rate_is_true(values: list[tuple[float, float]]) -> No
         before = at
 
 
+def in_words(part: float) -> str:
+    return "# %" if part < 9.995 else "# times"
+
+
+def in_percent(part: float) -> float:
+    return 100 * part if part < 9.995 else part
+
+
 @few
 @given(odd)
 def test_every_sentence_of_never_seen_is_true(values: list[tuple[float, float]]) -> None:
@@ -113,26 +121,32 @@ def test_every_sentence_of_never_seen_is_true(values: list[tuple[float, float]])
         assert (said.low, said.high, said.score) == (low, high, away / (high - low))
         assert said.since == readings[raised].time
         if said.event == "cleared":
-            back, bottom, top, lasted, least, most = fields(
-                said, "back at # within the range # to # after ~; meanwhile # to #"
+            seen = "# to #" if len({*numbers[raised:at]}) > 1 else "#"
+            back, bottom, top, lasted, *meanwhile = fields(
+                said, f"back at # within the range # to # after ~; meanwhile {seen}"
             )
             assert low <= float(back) == value <= high
             assert (float(bottom), float(top)) == (low, high)
-            assert (float(least), float(most)) == (min(numbers[raised:at]), max(numbers[raised:at]))
+            assert (float(meanwhile[0]), float(meanwhile[-1])) == (
+                min(numbers[raised:at]),
+                max(numbers[raised:at]),
+            )
             assert lasted == seconds(readings, raised, at)
             continue
         way = "above" if value > high else "below"
-        more = "" if said.event == "raised" else "; # % when last said"
-        shown, bottom, top, count, share, *last_said = fields(
-            said, f"# is {way} the range # to # of # readings before, by # % of it{more}"
+        width = high - low
+        more = "" if said.event == "raised" else f"; {in_words(told / width)} when last said"
+        own = in_words(away / width) + (" of it" if away / width < 9.995 else " its width")
+        shown, bottom, top, count, part, *last_said = fields(
+            said, f"# is {way} the range # to # of # readings before, by {own}{more}"
         )
-        assert (float(shown), float(bottom), float(top), int(count)) == (value, low, high, at)
-        assert float(share) == pytest.approx(100 * away / (high - low), rel=5e-3)
+        assert (float(shown), float(bottom), float(top), int(count)) == (value, low, high, raised)
+        assert float(part) == pytest.approx(in_percent(away / width), rel=5e-3)
         days = (readings[at].time - NOON) / SECOND / 86_400
         assert away > (0.05 + 0.5 / days) * (high - low) if said.event == "raised" else away >= 2 * told
-        assert [float(one) for one in last_said] == [
-            pytest.approx(100 * told / (high - low), rel=5e-3)
-        ] * len(last_said)
+        assert [float(one) for one in last_said] == [pytest.approx(in_percent(told / width), rel=5e-3)] * len(
+            last_said
+        )
         told = away
 
 

@@ -293,7 +293,7 @@ def test_the_layout_of_a_row_changes_on_purpose_only() -> None:
     assert all(encode(decode(key, value)) == value for key, value in saved(bank).items())
 
 
-LAYOUTS = [290059827, 722976793]
+LAYOUTS = [290059827, 4009669780]
 
 
 def test_a_sensor_takes_so_many_bytes() -> None:

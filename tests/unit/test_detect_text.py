@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.detect.text import duration, quantity, sigmas, spread
+from gateway.detect.text import counted, duration, quantity, share, share_before, sigmas, spread
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -13,6 +13,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
         (82.1, "°C", "82.1 °C"),
         (80.0, "%", "80 %"),
         (42, "", "42"),
+        (-0.0, "V", "0 V"),
         (21.100000381469727, "°C", "21.10000038 °C"),
         (0.1 + 0.2, "V", "0.3 V"),
         (1.0, "x" * 33, "1"),
@@ -41,6 +42,7 @@ def test_a_shown_number_is_on_the_same_side_of_the_one_beside_it(value: float, b
         (1013.25, 251.3, "1013 ± 251 °C"),
         (0.0, 1e-30, "0 ± 1e-30 °C"),
         (1e20, 1e19, "1e+20 ± 1e+19 °C"),
+        (-0.0012, 0.1, "0.00 ± 0.10 °C"),
     ],
 )
 def test_a_mean_is_shown_to_the_second_digit_of_its_scale(mean: float, scale: float, text: str) -> None:
@@ -59,7 +61,10 @@ def test_every_mean_and_scale_can_be_shown(mean: float, scale: float) -> None:
     ("seconds", "text"),
     [
         (-0.1, "an unknown time (the clock was set back)"),
-        (0, "0.0 s"),
+        (0, "0 s"),
+        (1e-6, "less than 1 ms"),
+        (0.02, "20 ms"),
+        (0.25, "0.2 s"),
         (2.5, "2.5 s"),
         (35, "35 s"),
         (119, "119 s"),
@@ -72,5 +77,26 @@ def test_a_duration_is_in_the_unit_that_suits_it(seconds: float, text: str) -> N
     assert duration(round(seconds * 1e9)) == text
 
 
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (0.494, "49.4 % of it"),
+        (9.99, "999 % of it"),
+        (9.999, "10 times its width"),
+        (59.5, "59.5 times its width"),
+        (1234.0, "1234 times its width"),
+        (1e9, "1e+09 times its width"),
+    ],
+)
+def test_what_is_many_times_as_wide_as_a_range_is_told_as_such(part: float, text: str) -> None:
+    assert share(part) == text
+    assert text.startswith(share_before(part))
+
+
 def test_a_score_that_is_huge_stays_short() -> None:
     assert (sigmas(8.25), sigmas(1e120)) == ("8.2 sigma", "1e+120 sigma")
+
+
+def test_what_is_counted_is_one_or_many() -> None:
+    assert [counted(count, "row") for count in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert [counted(count, "anomaly", "anomalies") for count in (1, 2)] == ["1 anomaly", "2 anomalies"]

@@ -97,21 +97,22 @@ def test_a_person_may_insist_with_a_second_ctrl_c_but_a_second_sigterm_cuts_no_s
     ("usec", "pid", "seconds"),
     [
         ("30000000", None, 30.0),
-        ("30000000", os.getpid(), 30.0),
-        ("30000000", 1, None),
+        ("30000000", "mine", 30.0),
+        ("30000000", "1", None),
         ("0", None, None),
         ("soon", None, None),
         (None, None, None),
     ],
 )
 def test_the_interval_is_what_systemd_asks_of_this_process(
-    usec: str | None, pid: int | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
+    usec: str | None, pid: str | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
+    number = str(os.getpid()) if pid == "mine" else pid
+    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", number)):
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
-            monkeypatch.setenv(name, str(value))
+            monkeypatch.setenv(name, value)
 
     assert watchdog_interval() == seconds
 

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import structlog.testing
@@ -18,8 +17,6 @@ from gateway.metrics import server
 from gateway.metrics.server import MetricsServer
 from gateway.metrics.text import Family, one
 
-FILE = Path("gateway.toml")
-
 
 def families() -> list[Family]:
     return [one("gateway_up", "Yes.", value=1)]
@@ -32,7 +29,7 @@ def serve(
 ) -> None:
     async def run() -> None:
         [port] = free_ports(1)
-        async with asyncio.timeout(20), MetricsServer(Metrics(f"{host}:{port}"), FILE, made):
+        async with asyncio.timeout(20), MetricsServer(Metrics(f"{host}:{port}"), made):
             await scene(port)
 
     asyncio.run(run())
@@ -93,7 +90,7 @@ def test_who_sends_nothing_or_reads_nothing_is_cut_and_others_are_served_meanwhi
         [port] = free_ports(1)
         async with (
             asyncio.timeout(20),
-            MetricsServer(Metrics(f"127.0.0.1:{port}"), FILE, lambda: huge) as served,
+            MetricsServer(Metrics(f"127.0.0.1:{port}"), lambda: huge) as served,
         ):
             mute, silent = await asyncio.open_connection("127.0.0.1", port)
             silent.write(b"GET /met")
@@ -151,7 +148,7 @@ def test_a_defect_in_the_numbers_is_said_once_and_answered() -> None:
 def test_the_end_cuts_whoever_is_connected_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         [port] = free_ports(1)
-        server_ = MetricsServer(Metrics(f"127.0.0.1:{port}"), FILE, families)
+        server_ = MetricsServer(Metrics(f"127.0.0.1:{port}"), families)
         async with asyncio.timeout(5):
             async with server_:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -169,7 +166,7 @@ def test_the_end_cuts_whoever_is_connected_without_a_word(caplog: pytest.LogCapt
 
 def test_nothing_is_served_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async with MetricsServer(Metrics(), FILE, families):
+        async with MetricsServer(Metrics(), families):
             pass
 
     monkeypatch.setattr(asyncio, "start_server", None)
@@ -178,18 +175,18 @@ def test_nothing_is_served_unless_it_is_configured(monkeypatch: pytest.MonkeyPat
 
 def test_a_port_that_another_program_has_is_refused_with_file_and_key() -> None:
     async def run(port: int) -> None:
-        async with MetricsServer(Metrics(f"127.0.0.1:{port}"), FILE, families):
+        async with MetricsServer(Metrics(f"127.0.0.1:{port}"), families):
             pass
 
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError) as error:
         asyncio.run(run(other.getsockname()[1]))
-    assert str(error.value).startswith("gateway.toml: metrics.listen: '127.0.0.1:")
+    assert str(error.value).startswith("metrics.listen: '127.0.0.1:")
     assert str(error.value).endswith("another program listens there; stop it, or name another port")
 
 
 def test_an_address_that_the_machine_does_not_have_yet_is_waited_for() -> None:
     async def run() -> None:
-        async with MetricsServer(Metrics("192.0.2.7:9464"), FILE, families):
+        async with MetricsServer(Metrics("192.0.2.7:9464"), families):
             pass
 
     with structlog.testing.capture_logs() as logs:

@@ -14,6 +14,8 @@ examples: gateway-detect backtest boiler.csv
 import argparse
 import contextlib
 import csv
+import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +31,10 @@ from gateway.detect.backtest.judging import Judging
 from gateway.detect.backtest.labels import Labels, Verdict, load_labels
 from gateway.detect.backtest.page import page
 from gateway.detect.backtest.recorded import Recorded, RefusedError
-from gateway.detect.backtest.table import CLOCK, EXPECTED, Table
+from gateway.detect.backtest.table import EXPECTED, Table
 from gateway.detect.backtest.topic import ReadingsTopic
 from gateway.detect.config import DetectConfig, load_detect
+from gateway.moments import point
 from gateway.terminal import plain
 from gateway.wire import Anomaly
 
@@ -66,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="detect.toml (default: no settings)")
     parser.add_argument("--topic", help="in place of a file: this readings topic, at the Kafka of --config")
     parser.add_argument(
-        "--from", dest="begin", type=_moment, metavar="TIME", help="with --topic: what Kafka got from then on"
+        "--from",
+        dest="begin",
+        type=_moment,
+        metavar="TIME",
+        help="with --topic: what Kafka got from then on: 90min, 12h, 7d ago, or a time such as 2026-01-31T08:00 (UTC)",
     )
     parser.add_argument(
         "--to", dest="end", type=_moment, metavar="TIME", help="with --topic: and before then"
@@ -87,12 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _moment(text: str) -> int:
     """Milliseconds since 1970 UTC."""
-    when = CLOCK.read(text)
-    if when is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: write it as 2026-01-31T08:00 (UTC) or with a zone"
-        )
-    return when // 1_000_000
+    return max(0, point(text, dt.UTC) // 1_000_000)
 
 
 def _backtest(options: argparse.Namespace) -> int:
@@ -100,8 +102,8 @@ def _backtest(options: argparse.Namespace) -> int:
     if options.plot:
         plot.check_drawing(options.plot)
     for out in (options.plot, options.scores):
-        if out and options.file and out.resolve() == options.file.resolve():
-            raise RefusedError(f"{out}: is not allowed: it would overwrite what is to be judged")
+        if out:
+            _check_writable(out, options.file)
     with ExitStack() as stack:
         recorded = _recorded(options, config, stack)
         labels = load_labels(options.labels, recorded.name) if options.labels else None
@@ -109,23 +111,48 @@ def _backtest(options: argparse.Namespace) -> int:
         judged = _judge(recorded, config, labels, options, stack)
         seconds = time.monotonic() - began
     if not judged.spans:
-        first = f"; the first: {judged.bad_rows[0].where} {judged.bad_rows[0].reason}" if judged.bad else ""
-        expected = f"; {EXPECTED}" if options.file else ""
-        raise RefusedError(f"{recorded.name}: none of its {judged.rows} rows is a reading{first}{expected}")
-    verdict = labels.verdict(judged.days) if labels is not None else None
+        raise RefusedError(f"{recorded.name}: {_why_nothing(judged, EXPECTED if options.file else '')}")
+    verdict = labels.verdict(judged.days, judged.spans) if labels is not None else None
+    _print(options, recorded.name, judged, verdict, seconds)
+    if options.plot:
+        _draw(options, recorded.name, judged, config, labels, verdict, seconds)
+    return 0
+
+
+def _print(
+    options: argparse.Namespace, name: str, judged: Judging, verdict: Verdict | None, seconds: float
+) -> None:
     if options.json:
-        found = report.as_json(recorded.name, judged, verdict, seconds)
+        found = report.as_json(name, judged, verdict, seconds)
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        for line in report.doubts(judged):
+            sys.stderr.write(f"gateway-detect backtest: {line}\n")
     else:
-        for line in report.facts(recorded.name, judged, verdict, seconds):
+        for line in report.facts(name, judged, verdict, seconds):
             sys.stdout.write(plain(line) + "\n")
         sys.stdout.write("\n" if judged.flags else "")
         report.show(judged)
         if judged.left_out:
             sys.stdout.write(f"... and {judged.left_out} more\n")
-    if options.plot:
-        _draw(options, recorded.name, judged, config, labels, verdict, seconds)
-    return 0
+        for line in report.doubts(judged):
+            sys.stdout.write(f"\n{line}\n")
+
+
+def _why_nothing(judged: Judging, expected: str) -> str:
+    if judged.bad < judged.rows:
+        return f"none of its {judged.rows} rows could be judged: {report.unjudged(judged)}"
+    first = f"; the first: {judged.bad_rows[0].where} {judged.bad_rows[0].reason}" if judged.bad else ""
+    none = "its one row is no reading" if judged.rows == 1 else f"none of its {judged.rows} rows is a reading"
+    return f"{none}{first}" + (f"; {expected}" if expected else "")
+
+
+def _check_writable(out: Path, judged: Path | None) -> None:
+    if judged and out.resolve() == judged.resolve():
+        raise RefusedError(f"{out}: is not allowed: it would overwrite what is to be judged")
+    if not out.parent.is_dir():
+        raise RefusedError(f"{out}: cannot be written: there is no folder {out.parent}")
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise RefusedError(f"{out}: cannot be written: name a file in a folder that you may write to")
 
 
 def _recorded(options: argparse.Namespace, config: DetectConfig, stack: ExitStack) -> Recorded:
@@ -135,6 +162,8 @@ def _recorded(options: argparse.Namespace, config: DetectConfig, stack: ExitStac
         if options.begin is not None or options.end is not None:
             raise RefusedError("--from and --to go with --topic; of a file all is judged")
         return Table(options.file)
+    if None not in {options.begin, options.end} and options.begin >= options.end:
+        raise RefusedError("--from is not before --to")
     kafka = msgspec.structs.replace(config.kafka, readings_topic=options.topic)
     topic = ReadingsTopic(kafka, options.begin, options.end)
     stack.callback(topic.close)
@@ -160,6 +189,7 @@ def _judge(
             if write is not None:
                 write(chunk.cells, scores.tolist())
             progress(chunk.done)
+    judging.flags.sort(key=lambda one: one.raised.time)  # a silence may be told later than it is raised
     return judging
 
 

@@ -45,7 +45,7 @@ class Judging:
         rows, bad: how many rows there were, and how many were no readings; bad_rows: the first of them.
         grades: anomalies raised, by grade.
         flags: the first anomalies; left_out: how many there were beyond.
-        spans: by device and sensor.
+        spans: by device and sensor, of what was judged.
         traces: by device and sensor, if they are wanted.
     """
 
@@ -71,13 +71,13 @@ class Judging:
         self.bad += len(chunk.bad)
         self.bad_rows += chunk.bad[: MOST_BAD - len(self.bad_rows)]
         said = bank.judge(chunk.arrivals)
-        scores = np.zeros(chunk.rows)
-        scores[chunk.places] = bank.scores()
+        scores, found = np.zeros(chunk.rows), bank.scores()
+        scores[chunk.places] = np.nan_to_num(found)
         for gateway, until in self._passed(chunk):
             said += bank.advance(gateway, until)
         for one in said:
             self._note(one.anomaly)
-        self._measure(chunk.arrivals)
+        self._measure(chunk.arrivals[place] for place in np.flatnonzero(~np.isnan(found)).tolist())
         if self._draw:
             self._trace(bank, chunk.arrivals)
         return scores

@@ -2,15 +2,18 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from gateway.detect.backtest.judging import Flag, Judging
+from gateway.detect.backtest.judging import MOST_BAD, Flag, Judging
 from gateway.detect.backtest.labels import Verdict
-from gateway.detect.text import duration
+from gateway.detect.text import counted, duration
 from gateway.terminal import plain, table
 from gateway.wire import Anomaly
+
+MUCH: Final = 0.1
+"""If so many of the rows are late, nobody should trust the rest."""
 
 UNJUDGED = ("not_numeric", "retained", "repeated", "late", "replayed", "unnamed", "forgotten")
 """Counts of what the rules do not see, and of the sensors forgotten meanwhile."""
@@ -21,27 +24,42 @@ def facts(name: str, judged: Judging, verdict: Verdict | None, seconds: float) -
     counts = judged.counts()
     first = min((one.first for one in judged.spans.values()), default=0)
     last = max((one.last for one in judged.spans.values()), default=0)
-    sensors = len(judged.spans)
     yield (
-        f"{name}: {judged.rows} rows of {sensors} sensor{'s' if sensors != 1 else ''}, "
+        f"{name}: {counted(judged.rows, 'row')} of {counted(len(judged.spans), 'sensor')}, "
         f"{moment(first)} to {moment(last)} UTC, {judged.days:.1f} sensor-days; "
-        f"{counts.judged} judged in {seconds:.1f} s, {judged.rows / max(seconds, 1e-3):.0f} rows/s"
+        f"{counts.judged} judged in {duration(round(seconds * 1e9))}, {judged.rows / max(seconds, 1e-3):.0f} rows/s"
     )
-    left = {one: getattr(counts, one) for one in UNJUDGED if getattr(counts, one)}
-    if judged.bad:
-        left["bad"] = judged.bad
-    if left:
-        told = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in left.items())
-        yield f"not judged: {told}"
+    if left := unjudged(judged):
+        yield f"not judged: {left}"
     for one in judged.bad_rows:
         yield f"  {one.where}: {one.reason}"
     if judged.bad > len(judged.bad_rows):
         yield f"  ... {judged.bad} of these in all"
     alarms, advisories = judged.grades["alarm"], judged.grades["advisory"]
     rate = f", {(alarms + advisories) / judged.days:.2f} per sensor-day" if judged.days > 0 else ""
-    yield f"anomalies: {alarms + advisories} ({alarms} alarms, {advisories} advisories){rate}"
+    grades = f"{counted(alarms, 'alarm')}, {counted(advisories, 'advisory', 'advisories')}"
+    yield f"anomalies: {alarms + advisories} ({grades}){rate}"
     if verdict is not None:
         yield from _verdict(verdict)
+
+
+def unjudged(judged: Judging) -> str:
+    """How many rows were not judged, and why."""
+    counts = judged.counts()
+    left = {one: getattr(counts, one) for one in UNJUDGED if getattr(counts, one)}
+    if judged.bad:
+        left["bad"] = judged.bad
+    return ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in left.items())
+
+
+def doubts(judged: Judging) -> Iterator[str]:
+    """What makes all of it doubtful, and what to do."""
+    late = judged.counts().late
+    if late >= MUCH * judged.rows:
+        yield (
+            f"late: {late} of {judged.rows} rows are older than one of the same sensor before them, and were not judged; "
+            "sort them by time, the oldest first, and judge them again"
+        )
 
 
 def _verdict(verdict: Verdict) -> Iterator[str]:
@@ -49,11 +67,15 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
     delay = (
         "" if verdict.delay is None else f", {duration(round(verdict.delay * 1e9))} after it began (median)"
     )
-    yield f"labels: {verdict.found} of {verdict.found + missed} windows found{delay}"
+    yield f"labels: {verdict.found} of {counted(verdict.found + missed, 'window')} found{delay}"
     for start, end in verdict.missed:
         yield f"  missed: {moment(start)} to {moment(end)}"
+    for where in verdict.strangers[:MOST_BAD]:
+        yield f"  {where} is not in the recording, or nothing of it was judged"
+    if len(verdict.strangers) > MOST_BAD:
+        yield f"  ... {len(verdict.strangers)} of these in all"
     rate = "" if verdict.per_day is None else f", {verdict.per_day:.2f} per sensor-day"
-    yield f"false: {verdict.false_events} anomalies raised outside of the windows{rate}"
+    yield f"false: {counted(verdict.false_events, 'anomaly', 'anomalies')} raised outside of the windows{rate}"
 
 
 def show(judged: Judging) -> None:
@@ -98,8 +120,8 @@ def owner(anomaly: Anomaly) -> str:
 
 
 def lasted(flag: Flag) -> str:
-    """For how long it was open."""
-    return duration(flag.cleared.time - flag.raised.since) if flag.cleared is not None else "open at the end"
+    """For how long it was open, from when it was raised."""
+    return duration(flag.cleared.time - flag.raised.time) if flag.cleared is not None else "open at the end"
 
 
 def moment(nanoseconds: int) -> str:

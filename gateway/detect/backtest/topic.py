@@ -17,7 +17,7 @@ class ReadingsTopic:
     The time is that of the records: when Kafka got them. Each partition has its own bank, as in the service.
     """
 
-    columns = ("device", "sensor", "timestamp", "value")
+    columns = ("gateway", "device", "sensor", "timestamp", "value")
 
     def __init__(self, kafka: Kafka, begin: int | None, end: int | None) -> None:
         """From `begin` to `end`, in milliseconds since 1970 UTC; None: from the first, to the last that there is.
@@ -57,7 +57,7 @@ class ReadingsTopic:
 def _chunk(partition: int, records: list[Record], done: int, *, cells: bool) -> Chunk:
     chunk = Chunk(partition, [], len(records), [], [], [], done)
     for place, (_, _, offset, _, value) in enumerate(records):
-        row = ("", "", "", "")
+        row = ("",) * len(ReadingsTopic.columns)
         try:
             one = decode_reading(value or b"")
         except WireError as error:
@@ -65,7 +65,7 @@ def _chunk(partition: int, records: list[Record], done: int, *, cells: bool) -> 
         else:
             chunk.arrivals.append(Arrival(offset, f"{one.gateway}/{one.device}".encode(), one))
             chunk.places.append(place)
-            row = one.device, one.sensor, str(one.time), str(one.value)
+            row = one.gateway, one.device, one.sensor, str(one.time), str(one.value)
         if cells:
             chunk.cells.append(row)
     return chunk

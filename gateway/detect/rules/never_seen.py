@@ -9,7 +9,7 @@ from gateway.detect.events import Finding
 from gateway.detect.poll import Poll, in_rounds
 from gateway.detect.rules.rule import Say
 from gateway.detect.state import Columns, Floats, Ints
-from gateway.detect.text import LARGEST, duration, quantity
+from gateway.detect.text import LARGEST, duration, quantity, share, share_before
 
 WARM_UP: Final = 1000
 MARGIN: Final = 0.05
@@ -46,7 +46,8 @@ class NeverSeen:
             "said",
         )
         self.columns = Columns(
-            {"open": "?", "unlearned": "?", "settled": "?", "since": "i8"} | dict.fromkeys(fields, "f8"),
+            {"open": "?", "unlearned": "?", "settled": "?", "since": "i8", "readings": "i8"}
+            | dict.fromkeys(fields, "f8"),
             {
                 "low": np.inf,
                 "high": -np.inf,
@@ -100,6 +101,7 @@ class NeverSeen:
             updated = still & (distance >= 2 * said)
             state["open"][rows] = (is_open | raised) & ~cleared
             state["since"][rows] = np.where(raised, poll.time[element], state["since"][rows])
+            state["readings"][rows] = np.where(raised, poll.number[element], state["readings"][rows])
             state["said"][rows] = np.where(raised | updated, distance, said)
             state["unlearned"][rows] &= ~raised
             for name, edge in (("earlier_low", low), ("earlier_high", high), ("top", v), ("bottom", v)):
@@ -194,24 +196,25 @@ class NeverSeen:
     ) -> None:
         reading, row = poll.reading(element), int(poll.row[element])
         value, unit, bottom, top = poll.shown(element), reading.unit, float(low), float(high)
+        state = self.columns
         distance = max(float(value) - top, bottom - float(value), 0.0)
-        share = min(distance / (top - bottom), LARGEST)  # of a range of denormals it could be infinite
+        score = min(distance / (top - bottom), LARGEST)  # of a range of denormals it could be infinite
         text = f"{quantity(bottom, unit, value)} to {quantity(top, unit, value)}"
         if event == "cleared":
-            state = self.columns
-            seen = (
-                f"{quantity(float(state['bottom'][row]), unit)} to {quantity(float(state['top'][row]), unit)}"
-            )
+            least, most = (quantity(float(state[name][row]), unit) for name in ("bottom", "top"))
+            seen = least if least == most else f"{least} to {most}"
             lasted = duration(reading.time - int(state["since"][row]))
             text = f"back at {quantity(value, unit)} within the range {text} after {lasted}; meanwhile {seen}"
         else:
             edge = top if float(value) > top else bottom
             way = "above" if float(value) > top else "below"
+            # When it was raised; since then there are its own. A row of an earlier version does not know.
+            number = int(state["readings"][row]) or int(poll.number[element])
             text = (
-                f"{quantity(value, unit, edge)} is {way} the range {text} of {int(poll.number[element])} readings before"
-                f"{self._save(row, bottom, top, unit)}, by {100 * share:.3g} % of it"
+                f"{quantity(value, unit, edge)} is {way} the range {text} of {number} readings before"
+                f"{self._save(row, bottom, top, unit)}, by {share(score)}"
             )
             if event == "updated":
                 before = min(float(said) / (top - bottom), LARGEST)
-                text += f"; {100 * before:.3g} % when last said"
-        say(Finding(int(poll.place[element]), row, event, "alarm", text, share, bottom, top))
+                text += f"; {share_before(before)} when last said"
+        say(Finding(int(poll.place[element]), row, event, "alarm", text, score, bottom, top))

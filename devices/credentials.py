@@ -1,0 +1,36 @@
+"""Secrets in files of their own: where those are, and what is in them."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_IN_URL: Final = re.compile(r"(?<=[^\s/:@'\"]:)[^\s/@'\"]+(?=@)")
+
+
+def credential_path(name: str) -> Path:
+    """A relative path is looked up in $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / name
+
+
+def read_credential(name: str) -> str:
+    """What the file holds, without the end of its last line. Blocks.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read, or is no UTF-8 text; why_not() says it in words.
+    """
+    return credential_path(name).read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def why_not(error: OSError | ValueError) -> str:
+    """Why a credential cannot be read, in words."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return (
+        "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "its name holds a NUL character"
+    )
+
+
+def without_passwords(text: str) -> str:
+    """The same without those that somebody wrote before a host, as in `mqtt://user:password@host`, where none belongs."""
+    return _IN_URL.sub("(not shown)", text)

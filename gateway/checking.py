@@ -1,0 +1,119 @@
+"""Looks at gateway.toml as closely as can be done without a port, a broker and Kafka."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from devices.credentials import credential_path, why_not
+from devices.errors import SettingError
+from devices.source import Home
+from gateway.config import SECRET_FILE, GatewayConfig, Kafka, load
+from gateway.config_files import ConfigError, placed, read, refusal
+from gateway.sources import open_sources
+
+
+class Checked(NamedTuple):
+    """A configuration that is accepted.
+
+    Attributes:
+        files: those it was read from, in this order.
+        found: what it holds, in a few words.
+        advice: what is allowed and perhaps not meant, or cannot be known here; a line each.
+    """
+
+    files: list[str]
+    found: str
+    advice: list[str]
+
+    def text(self) -> str:
+        """For the eye."""
+        first, *others = self.files
+        beside = f" with {', '.join(others)}" if others else ""
+        return "".join(f"{line}\n" for line in [*self.advice, f"{first}{beside}: accepted: {self.found}"])
+
+
+def check_gateway(path: Path) -> Checked:
+    """Check gateway.toml.
+
+    Raises:
+        ConfigError: it is refused, as gatewayd would.
+    """
+    config = load(path, GatewayConfig)
+    specs = open_sources(config, path, Home("check"))
+    advice = list(_unwise(config))
+    for name, table in config.sources.items():
+        if secret := table.get("password_file"):
+            advice += check_secret(path, f"sources.{name}.password_file", secret)
+    exactly_once = config.kafka.delivery == "exactly-once"
+    advice += check_kafka_client(
+        path, config.kafka, {"transactional.id": "check"} if exactly_once else {"enable.idempotence": True}
+    )
+    names = [spec.source.name for spec in specs]
+    return Checked(read(path).names, f"{len(names)} source(s): {', '.join(names)}", advice)
+
+
+def check_kafka_client(path: Path, kafka: Kafka, own: dict[str, str | bool]) -> list[str]:
+    """Whether the Kafka client takes its options, with the properties of `own`. Returns advice.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    options, advice = dict(kafka.options), []
+    if not options:
+        return []
+    for key in kafka.options:
+        if key.endswith(SECRET_FILE):
+            secret = str(options[key])
+            advice += check_secret(path, f"kafka.options.{key}", secret)
+            if not _readable(secret):
+                options[key.removesuffix(SECRET_FILE)] = "a secret"
+                del options[key]
+    from gateway.kafka.client import check_options  # noqa: PLC0415 - takes longer than all the rest
+
+    try:
+        check_options(msgspec.structs.replace(kafka, options=options), own)
+    except ConfigError as error:
+        raise placed(path, error) from None
+    return advice
+
+
+def check_secret(path: Path, key: str, secret: str) -> list[str]:
+    """Whether the file with a secret is there. Returns advice where only systemd will know.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    where = credential_path(secret)
+    try:
+        where.stat()
+    except PermissionError:
+        return []  # of another user, as it should be
+    except (OSError, ValueError) as error:
+        if where.is_absolute():
+            raise refusal(path, SettingError(key, f"{str(where)!r} is not there: {why_not(error)}")) from None
+        found_if = "it is found only if systemd hands it to the service (LoadCredential=)"
+        return [f"{key}: {secret!r} is not in this folder: {found_if}"]
+    return []
+
+
+def _readable(secret: str) -> bool:
+    try:
+        with credential_path(secret).open("rb"):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _unwise(config: GatewayConfig) -> Iterator[str]:
+    """What is allowed and unwise: the name of a port that may be another adapter's tomorrow."""
+    for name, table in config.sources.items():
+        if table["kind"] != "serial":
+            continue
+        from devices.serial_port.ports import better_name  # noqa: PLC0415 - of use here alone
+
+        if better := better_name(table["port"]):
+            yield (
+                f"sources.{name}.port: {table['port']} may lead to another adapter tomorrow; this one is always {better}"
+            )
