@@ -31,6 +31,9 @@ class Kept(msgspec.Struct, frozen=True):
     filters: list[str]
 
 
+_KEPT: Final = msgspec.json.Decoder(Kept)
+
+
 class Session:
     """The subscriptions of one session. Trouble with the file is logged, and never keeps a source from its work."""
 
@@ -115,7 +118,7 @@ def orphans(folder: Path, sources: Collection[str]) -> Iterator[str]:
 
 
 def _read(path: Path) -> Kept:
-    return msgspec.json.decode(path.read_bytes(), type=Kept)
+    return _KEPT.decode(path.read_bytes())
 
 
 def _left_behind(kept: Kept, whose: str) -> str:

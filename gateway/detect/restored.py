@@ -26,6 +26,9 @@ class Mark(msgspec.Struct, frozen=True):
     offset: int
 
 
+_MARK: Final = msgspec.json.Decoder(Mark)
+
+
 class Restored(NamedTuple):
     """What was taken over beside the rows.
 
@@ -107,7 +110,7 @@ def _mark(value: bytes | None, partition: int) -> int | None:
     if value is None:
         return None
     try:
-        mark = msgspec.json.decode(value, type=Mark)
+        mark = _MARK.decode(value)
     except msgspec.MsgspecError as error:
         problem = str(error)
     else:

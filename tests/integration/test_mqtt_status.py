@@ -143,7 +143,7 @@ def test_gatewayd_says_how_it_is_when_it_stops_and_what_a_removed_source_left_be
     assert said(broker, place)["reasons"] == ["the gateway was stopped"]
     simulator = '[sources.sim]\nkind = "simulator"\n'
     with Daemon(tmp_path, kafka, simulator) as daemon:
-        [event] = daemon.events("a source left something behind")
+        [event] = daemon.events("session left behind")
         daemon.kill()
     assert "the session 'pi-7:plant' of the source plant, which left the configuration," in event["problem"]
     assert f"delete {tmp_path}/state/sources/plant.mqtt-session" in event["problem"]
