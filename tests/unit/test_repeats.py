@@ -145,18 +145,3 @@ def test_a_timer_sums_up_by_itself(line: Line, monkeypatch: pytest.MonkeyPatch) 
 
     assert waits == [EVERY - 20]
     assert len(line.said) == AT_ONCE + 1
-
-
-def test_no_event_is_miscounted_whatever_threads_there_are(line: Line) -> None:
-    def say() -> None:
-        for _ in range(500):
-            log.info("x")
-
-    threads = [threading.Thread(target=say) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    line.sum_up_after(EVERY)
-
-    assert sum(1 + one.get("and_more", 0) for one in line.said) == 2000
