@@ -25,16 +25,6 @@ texts = st.text(st.characters(exclude_categories=())) | st.sampled_from(
 )
 
 
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers = handlers
-    root.setLevel(level)
-
-
 def written(
     form: Format,
     write: Callable[[Any], object],
