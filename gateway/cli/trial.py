@@ -12,10 +12,10 @@ from devices.errors import SettingError
 from devices.framing import make_framing
 from devices.reading import NAME_LIMIT, is_name
 from devices.source import RawSource
-from gateway import log
 from gateway.capture import VERSION, Header
 from gateway.cli.arguments import settings_of, source_table
-from gateway.config import GatewayConfig, Log, load
+from gateway.cli.said import log_to_stderr
+from gateway.config import GatewayConfig, load
 from gateway.config_files import refusal
 
 NOWHERE: Final = "/dev/null"
@@ -49,7 +49,7 @@ def find_trial(options: argparse.Namespace, header: Header | None) -> Trial:
     else:
         name, table = _of_capture(options, header)
     table = _changed(options, table)
-    log.configure(Log(format="console", level="warning"), "gatewayctl")  # to stderr: stdout is for readings
+    log_to_stderr()
     source = registry.open_source(name, table)
     if not isinstance(source, RawSource):
         raise SettingError("", f"there are no raw bytes of a source of kind {table['kind']}")
