@@ -6,6 +6,7 @@ Own code, and little: what there is to take from a library waits for journald wh
 import array
 import errno
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -88,37 +89,47 @@ class Journal:
         """Hand over an entry, after those that wait. Never waits, never raises."""
         with self._lock:
             # In order: while others wait, or are on their way, this one waits too.
-            if self._thread is None and not self._try(entry.data, socket.MSG_DONTWAIT):
+            at_once = self._thread is None and not self._waiting
+            if at_once and not self._try(entry.data, socket.MSG_DONTWAIT):
                 return
-            if self._size + len(entry.data) > (
-                ROOM_FOR_ERRORS if entry.priority <= PRIORITY["error"] else ROOM
-            ):
+            room = ROOM_FOR_ERRORS if entry.priority <= PRIORITY["error"] else ROOM
+            if self._waiting and self._size + len(entry.data) > room:
                 self._lost += 1
                 return
             self._waiting.append(entry)
             self._size += len(entry.data)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._hand_over, name="journal", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no room for one more, or the program ends: the next one, or drain()
+                    self._thread = None
 
     def drain(self, patience: float = GOODBYE) -> bool:
-        """Wait until nothing waits, for `patience` seconds at most; returns whether that is so. Not in the event loop."""
+        """Hand over what waits, for `patience` seconds or little more; returns whether all is gone. Not in the event loop."""
+        until = time.monotonic() + patience
         thread = self._thread
         if thread is not None:
             thread.join(patience)
-        return self._thread is None
+        with self._lock:
+            if self._thread is None and self._waiting:
+                self._thread = threading.current_thread()
+        if self._thread is threading.current_thread():
+            self._hand_over(until)
+        return self._thread is None and not self._waiting
 
     def close(self) -> None:
         """Give the socket back; nothing may be sent any more."""
         self._socket.close()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, until: float = math.inf) -> None:
         while True:
             with self._lock:
-                if not self._waiting and not self._lost:
+                if not (self._waiting or self._lost) or time.monotonic() > until:
                     self._thread = None
                     return
-                entry = self._waiting[0] if self._waiting else self._loss()
+                lost = 0 if self._waiting else self._lost
+                entry = self._loss() if lost else self._waiting[0]
             problem = self._try(entry.data, 0)
             if problem in _BUSY:
                 if problem != errno.EAGAIN:  # of which the kernel has made us wait already
@@ -127,11 +138,11 @@ class Journal:
             if problem:
                 _to_stderr(entry)
             with self._lock:
-                if self._waiting and self._waiting[0] is entry:
+                if lost:
+                    self._lost -= lost
+                else:
                     self._waiting.popleft()
                     self._size -= len(entry.data)
-                else:
-                    self._lost = 0
 
     def _loss(self) -> Entry:
         text = f"log events lost count={self._lost}"

@@ -21,8 +21,8 @@ NEVER_LEFT_OUT: Final = frozenset(
         "readings are gone that were to be read",
         "readings dropped",
         "record refused by kafka",
-        "spool frame damaged",
         "session lost",
+        "spool frame damaged",
         "spool frame not understood",
     }
 )
@@ -110,4 +110,7 @@ class Repeats:
         if self._timer is None:
             self._timer = threading.Timer(seconds, self.sum_up)
             self._timer.daemon = True
-            self._timer.start()
+            try:
+                self._timer.start()
+            except RuntimeError:  # no room for one more thread: with the next one that is left out
+                self._timer = None

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,3 +135,40 @@ def test_what_waited_while_journald_went_away_is_on_stderr(
     lines = stderr.getvalue().splitlines()
     assert lines == [f"<6>{number}" for number in range(1000)][-len(lines) :]
     assert len(lines) > 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_no_thread_can_be_started_it_waits_for_the_end_of_the_program(
+    fake: FakeJournald, sender: Journal, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(sys, "stderr", stderr := io.StringIO())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    count = 0
+    while not sender._waiting:
+        sender.send(entry(str(count)))
+        count += 1
+    sender.send(entry(str(count)))
+    assert not sender.drain(0.0)
+    received = [fake.receive()["MESSAGE"] for _ in range(count - 1)]
+    if not there:
+        fake.socket.close()
+
+    assert sender.drain(5)
+    received += [fake.receive()["MESSAGE"] for _ in range(2)] if there else []
+    received += [line.removeprefix("<6>") for line in stderr.getvalue().splitlines()]
+    assert received == [str(number) for number in range(count + 1)]
+
+
+def test_an_entry_larger_than_the_room_is_not_lost_where_nothing_else_waits(
+    fake: FakeJournald, sender: Journal
+) -> None:
+    fake.path.rename(fake.path.with_name("away"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr := io.StringIO())
+        sender.send(entry("x" * (journal.ROOM_FOR_ERRORS + 1)))
+        assert sender.drain(5)
+
+    assert len(stderr.getvalue()) == len("<6>\n") + journal.ROOM_FOR_ERRORS + 1
