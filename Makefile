@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench faults faults-detect fuzz clean servers
+.PHONY: help demo test check deb bench faults faults-detect fuzz clean servers
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -28,6 +28,13 @@ check: .venv/dev ## run the linter, the formatter's check, the type checker and 
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# VERSION: that of a release. ARCHITECTURES need no machine of their own.
+VERSION ?=
+ARCHITECTURES ?= amd64 arm64
+
+deb: .venv/gateway ## build the Debian packages for ARCHITECTURES="amd64 arm64" into dist
+	packaging/debian/build "$(VERSION)" $(ARCHITECTURES)
 
 bench: .venv/dev servers ## measure rates, processor time, latency and memory
 	.venv/bin/python tests/bench/run.py
