@@ -34,6 +34,16 @@ Servers = Annotated[
 ]
 
 
+Listen = Annotated[
+    str,
+    Meta(
+        pattern=r"^((((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!:)|(?=:))){4}|\[[0-9A-Fa-f:.]{2,45}\])"
+        r":([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?\Z",
+        description="ADDRESS:PORT with an address in digits, such as 127.0.0.1:9464 or [::1]:9464, or nothing",
+    ),
+]
+"""Where to listen; empty: nowhere."""
+
 PathText = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="a path, which holds no NUL character")]
 """A path: whatever the operating system takes for one."""
 
@@ -214,6 +224,17 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[metrics]`: numbers for Prometheus.
+
+    Attributes:
+        listen: address and port at which they are served, to everybody who can reach them. Empty: nowhere. An address and no
+            name, as nothing here may wait for a name server.
+    """
+
+    listen: Listen = ""
+
+
 class SourceKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keys that every table `[sources.NAME]` may have beside those of its kind.
 
@@ -244,6 +265,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     control: Control = Control()
     health: Health = Health()
     clock: Clock = Clock()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
 

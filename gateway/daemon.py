@@ -35,6 +35,9 @@ from gateway.kafka.sink import Sink
 from gateway.kafka.transactional import TransactionalSink
 from gateway.ledger import Ledger
 from gateway.memory import one_arena
+from gateway.metrics.gatewayd import families
+from gateway.metrics.server import MetricsServer
+from gateway.metrics.text import Family
 from gateway.sources import SourceSpec, open_sources
 from gateway.spool import open_spool
 from gateway.status import Status
@@ -133,6 +136,10 @@ class Daemon:
         for task in done - {stopping}:
             task.result()  # a part ended by itself: a defect, shown with its traceback, and systemd starts us again
 
+    def metrics(self) -> list[Family]:
+        """What `gatewayctl status` says, for Prometheus."""
+        return families(self._report())
+
     async def _drain(self, forward: "asyncio.Task[None]") -> None:
         """Wait until Kafka has what is held, but no longer than DRAIN_DEADLINE."""
         with contextlib.suppress(TimeoutError):
@@ -185,7 +192,8 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     async with lifecycle.stop_on_signals() as stop:
         daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
         gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing
-        await daemon.run(stop)
+        async with MetricsServer(config.metrics, daemon.metrics):
+            await daemon.run(stop)
 
 
 def parser() -> argparse.ArgumentParser:

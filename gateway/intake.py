@@ -23,18 +23,24 @@ KEPT_BYTES = 65_536
 COMPLAIN_EVERY = 60.0
 """Seconds between two log lines about dead letters of one source; the ledger counts every one."""
 
-UNDECODED: Final = "check the source's decoder setting"
-STRANGER: Final = "add the device to the source's devices if it is yours"
-DAMAGED: Final = (
-    "correct the setting that the reason is about; if it is about none, check the line, its speed and framing"
-)
-"""What to do about a payload that the decoder refused, that no pattern of `devices` lets in, that the source rejected."""
+UNDECODED: Final = "undecoded"
+STRANGER: Final = "unknown device"
+DAMAGED: Final = "damaged"
+"""A payload that the decoder refused, that no pattern of `devices` lets in, that the source rejected."""
+
+_REMEDIES: Final = {
+    UNDECODED: "check the source's decoder setting",
+    STRANGER: "add the device to the source's devices if it is yours",
+    DAMAGED: "correct the setting that the reason is about; if it is about none, check the line, its speed and framing",
+}
+"""What to do about each."""
 
 
 class SourceIntake:
     """The Intake of one source (devices.source.Intake). Used from the event loop's thread only.
 
     Attributes:
+        rejected: payloads that became dead letters, by what was wrong with them: one of the three above.
         last_reading: when the last readings came, in seconds of the monotonic clock; 0.0 before the first.
         held: whether the source heard, when it last asked, that there is no room.
         waits: whether the source yields nothing because it is made to wait; as Ingest saw it last, once a second.
@@ -65,6 +71,7 @@ class SourceIntake:
         self._allowed: tuple[str, ...] = ()
         self._complained = -COMPLAIN_EVERY
         self._unsaid = 0
+        self.rejected = dict.fromkeys(_REMEDIES, 0)
         self.last_reading = self.waited = 0.0
         self.held = self.waits = False
         self.on_connected: Callable[[], None] = lambda: None
@@ -116,9 +123,10 @@ class SourceIntake:
         """See devices.source.Intake."""
         self._reject(data, origin, reason, size, receipt, DAMAGED)
 
-    def _reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any, remedy: str) -> None:
+    def _reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any, wrong: str) -> None:
         self._ledger.received += 1
         self._ledger.dead_lettered += 1
+        self.rejected[wrong] += 1
         batch = self._batch(self._source, receipt)
         kept = bytes(data[:KEPT_BYTES])
         batch.add_letter(
@@ -134,7 +142,7 @@ class SourceIntake:
                 text_of(kept),
             )
         )
-        self._complain(origin, reason, size, remedy)
+        self._complain(origin, reason, size, _REMEDIES[wrong])
 
     def ready(self) -> bool:
         """See devices.source.Intake."""

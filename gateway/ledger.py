@@ -61,6 +61,7 @@ class Ledger:
     def __init__(self) -> None:
         self.sources: dict[str, SourceLedger] = {}
         self._earlier: dict[str, SourceLedger] = {}
+        self._found: dict[str, int] = {}
 
     def source(self, name: str) -> SourceLedger:
         """The totals of one source, made when first asked for."""
@@ -70,6 +71,7 @@ class Ledger:
         """This many readings of each source were on disk when the daemon started."""
         for name, count in counts.items():
             self.source(name).made += count
+            self._found[name] = self._found.get(name, 0) + count
 
     def delivered(self, counts: Mapping[str, int]) -> None:
         """Kafka acknowledged this many readings of each source."""
@@ -102,6 +104,29 @@ class Ledger:
         names = dict.fromkeys([*self.sources, *self._earlier])
         empty = SourceLedger()
         return {name: self.sources.get(name, empty) + self._earlier.get(name, empty) for name in names}
+
+    def since_start(self) -> dict[str, Any]:
+        """By source, as plain data, what this run did. `made` are the readings of this run, without those found on disk.
+
+        These only rise, and begin at 0; the totals of all runs are known only once Kafka has answered.
+        """
+        return {
+            name: {
+                "payloads": {
+                    "decoded": one.decoded,
+                    "ignored": one.ignored,
+                    "dead_lettered": one.dead_lettered,
+                },
+                "readings": {
+                    "made": one.made - self._found.get(name, 0),
+                    "delivered": one.delivered,
+                    "refused": one.refused,
+                    "dropped": dict(one.dropped),
+                },
+                "dead_letters_dropped": one.dead_letters_dropped,
+            }
+            for name, one in self.sources.items()
+        }
 
     def snapshot(self, in_memory: Mapping[str, int], spooled: Mapping[str, int]) -> dict[str, Any]:
         """The whole ledger as plain data, with what waits now (readings by source), and whether it balances."""

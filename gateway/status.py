@@ -102,6 +102,7 @@ class Status:
             "kafka": kafka,
             "clock": {"synchronised": self._clock.synchronised},
             "ledger": ledger,
+            "since_start": self._ledger.since_start(),
         }
 
     def _rate(self, name: str, which: int) -> float:
@@ -135,6 +136,7 @@ class Status:
             "devices_forgotten": roll.forgotten,
             "counts": dict(feed.source.counts),
             "dead_letters": self._ledger.source(name).dead_lettered,
+            "dead_letters_by_reason": dict(intake.rejected),
         }
 
     def _spool_report(self, sources: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from devices.reading import is_name
 from gateway.detect.arrange import Records, arrange, remember
 from gateway.detect.config import DetectConfig
 from gateway.detect.counts import Counts
-from gateway.detect.events import Finding, Said, Sensor
+from gateway.detect.events import Finding, Said, Sensor, type_of_grade
 from gateway.detect.poll import SECOND, YEAR, Poll
 from gateway.detect.rows import Name, Rows
 from gateway.detect.rules.rule import Rule, Say
@@ -52,7 +52,12 @@ class Bank:
     @property
     def open(self) -> int:
         """Anomalies open now."""
-        return self._teller.open
+        return sum(self._teller.open.values())
+
+    @property
+    def open_by_grade(self) -> dict[type_of_grade, int]:
+        """The same, by grade."""
+        return dict(self._teller.open)
 
     def judge(self, arrivals: Sequence[Arrival]) -> list[Said]:
         """Judge records in the order in which the partition has them; what there is to say, in that order.

@@ -13,7 +13,7 @@ import gateway.config
 from devices.errors import SettingError
 from devices.mqtt.settings import Access
 from devices.mqtt.topics import publish_problem
-from gateway.config import DetectKafka, Log, Name, PathText
+from gateway.config import DetectKafka, Log, Metrics, Name, PathText
 from gateway.config_files import refusal
 
 Pattern = Annotated[str, Meta(min_length=1)]
@@ -160,6 +160,7 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: DetectKafka = DetectKafka()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     mqtt: Mqtt = Mqtt()
     group: Name = "gateway-detect"
     start: Literal["earliest", "latest"] = "earliest"

@@ -7,6 +7,7 @@ the position behind it, or judged again by whoever has the partition then, from 
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -14,7 +15,7 @@ import msgspec
 import structlog
 
 from gateway.detect.config import DetectConfig
-from gateway.detect.events import Said
+from gateway.detect.events import Said, type_of_event, type_of_grade
 from gateway.detect.judge import MakeBank
 from gateway.detect.restoring import Restoring
 from gateway.detect.share import Share
@@ -39,6 +40,9 @@ class Detect:
 
     Attributes:
         refused: records that Kafka refused for good.
+        writes, failed_writes: writes of anomalies, state and position, each a transaction unless delivery is at-least-once; those
+            that failed were tried again.
+        events: records of anomalies that were written, by rule and event.
     """
 
     def __init__(
@@ -50,7 +54,8 @@ class Detect:
         attempt_done: Callable[[], None],
     ) -> None:
         """`attempt_done` hears of every attempt, successful or not, from any thread."""
-        self.refused = 0
+        self.refused = self.writes = self.failed_writes = 0
+        self.events: Counter[tuple[str, type_of_event]] = Counter()
         self._config = config
         self._consumer = consumer
         self._outlet = outlet
@@ -107,6 +112,28 @@ class Detect:
             "sensors": sum(share.bank.sensors for share in shares),
             "open": sum(share.bank.open + share.gateways.open for share in shares),
         }
+
+    def open_by_grade(self) -> dict[type_of_grade, int]:
+        """Anomalies open now. The silence of a gateway is an alarm."""
+        counts: dict[type_of_grade, int] = {"alarm": 0, "advisory": 0}
+        for share in self._shares.values():
+            counts["alarm"] += share.gateways.open
+            for grade, count in share.bank.open_by_grade.items():
+                counts[grade] += count
+        return counts
+
+    def lag(self) -> dict[int, int]:
+        """By partition that is judged, how many records behind its end that is; -1: not known yet."""
+        ends = self._consumer.ends
+        return {
+            one: max(0, ends[one] - share.read_to) if ends.get(one, -1) >= 0 else -1
+            for one, share in self._shares.items()
+        }
+
+    @property
+    def restoring(self) -> int:
+        """Partitions that cannot be judged yet, as what was learnt of them is still being read."""
+        return len(self._restoring)
 
     async def _turn(self) -> None:
         taken = await self._consumer.poll()
@@ -165,10 +192,14 @@ class Detect:
             written = await self._write(parts)
             self._refuse(written)
             if written.settled:
+                self.writes += 1
                 for part in parts:
                     if (share := self._shares.get(part.partition)) is not None:
-                        _tell(share.settled())
+                        said = share.settled()
+                        self.events.update((one.anomaly.rule, one.anomaly.event) for one in said)
+                        _tell(said)
                 return True
+            self.failed_writes += 1
             if written.trouble:
                 if await _elapsed(self._hurry, pause):
                     return False

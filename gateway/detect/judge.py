@@ -1,11 +1,11 @@
 """What the service needs of the bank of one partition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from gateway.detect.events import Said
+from gateway.detect.events import Said, type_of_grade
 from gateway.wire import Arrival, Command
 
 
@@ -29,6 +29,11 @@ class Judge(Protocol):
     @property
     def open(self) -> int:
         """Anomalies open now."""
+        ...
+
+    @property
+    def open_by_grade(self) -> Mapping[type_of_grade, int]:
+        """The same, by grade."""
         ...
 
     def judge(self, arrivals: Sequence[Arrival]) -> Sequence[Said]:

@@ -33,6 +33,10 @@ class Restoring:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[int, tuple[asyncio.Task[Share], threading.Event]] = {}
 
+    def __len__(self) -> int:
+        """Partitions that are being restored, or wait for that."""
+        return len(self._tasks)
+
     def begin(self, partition: int) -> None:
         """Restore this one, for as long as it takes."""
         given_up = threading.Event()

@@ -21,6 +21,7 @@ from gateway.detect.checking import check_detect
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
 from gateway.detect.judge import MakeBank
+from gateway.detect.metrics import families
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
 from gateway.identity import state_folder
@@ -29,6 +30,7 @@ from gateway.kafka.once import ExactlyOnceOutlet
 from gateway.kafka.outlet import Outlet
 from gateway.kafka.repeating import AtLeastOnceOutlet
 from gateway.kafka.state_topic import StateTopicError
+from gateway.metrics.server import MetricsServer
 
 _log = structlog.get_logger()
 
@@ -50,15 +52,17 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
     READY waits for no Kafka.
 
     Raises:
-        ConfigError: the Kafka client refuses its options, or the state folder cannot be used.
+        ConfigError: the Kafka client refuses its options, or the state folder or the port of the metrics cannot be used.
         StateTopicError: see there.
     """
     watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
     attempt_done = watchdog.worker("detect", DETECT_DEADLINE).done
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         consumer = ReadingsConsumer(config.kafka, config.group)
         outlet = _outlet(config, consumer, stack)
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
+        numbers = partial(families, detect, outlet, config.group)
+        await stack.enter_async_context(MetricsServer(config.metrics, numbers))
         publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
         if publisher is not None:
             publisher.start()
@@ -84,7 +88,7 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         work.result()
 
 
-def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.ExitStack) -> Outlet:
+def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.AsyncExitStack) -> Outlet:
     if config.kafka.delivery == "at-least-once":
         return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
     place = Place(state_folder(config.state_dir, "gateway-detect"), config.group)

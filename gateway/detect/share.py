@@ -97,6 +97,11 @@ class Share:
         return self._marked != self.next
 
     @property
+    def read_to(self) -> int:
+        """Offset behind what was judged, and behind the marks of transactions that follow it at the end of the partition."""
+        return max(self.next, self._end)
+
+    @property
     def pressing(self) -> bool:
         """Whether there is something to write, more than the position."""
         return self.live and bool(self._said or self._rows)
@@ -137,7 +142,7 @@ class Share:
             self._said += self.gateways.look(sight, self.partition)
             self._take(self.gateways.changed())
         end = sight.ends.get(self.partition)
-        if end is not None and sight is not self._advanced and max(self.next, self._end) >= end:
+        if end is not None and sight is not self._advanced and self.read_to >= end:
             self._advanced = sight
             for gateway, status in sight.before.items():
                 if not status.unset:

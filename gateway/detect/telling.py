@@ -1,11 +1,21 @@
 """Turns what rules find into records, and remembers which anomalies are open."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
-from gateway.detect.events import Finding, Origin, Said, Sensor, Slot, anomaly_id, by_whom, record
+from gateway.detect.events import (
+    Finding,
+    Origin,
+    Said,
+    Sensor,
+    Slot,
+    anomaly_id,
+    by_whom,
+    record,
+    type_of_grade,
+)
 from gateway.detect.rows import Rows
 from gateway.detect.rules.rule import Rule
 from gateway.detect.storms import Storms
@@ -21,7 +31,7 @@ class Teller:
     """Gives anomalies their ids, groups them into storms, and finds them again by id.
 
     Attributes:
-        open: anomalies open now.
+        open: anomalies open now, by grade.
     """
 
     def __init__(self, rows: Rows, writer: Writer) -> None:
@@ -30,7 +40,7 @@ class Teller:
         self._ids: dict[str, tuple[int, str]] = {}
         self._orphans: list[tuple[int, str]] = []
         self.storms: Storms = writer.storms
-        self.open = 0
+        self.open: dict[type_of_grade, int] = dict.fromkeys(get_args(type_of_grade), 0)
 
     def tell(
         self, arrivals: Sequence[Arrival], found: Iterable[tuple[Rule, Finding]]
@@ -131,7 +141,7 @@ class Teller:
         row, judging = restored
         for place, slot in self._rows.sensor(row).slots.items():
             self._ids[slot.id] = row, place
-            self.open += slot.open
+            self.open[slot.grade] += slot.open
             if slot.open and place not in judging:
                 self._orphans.append((row, place))
 
@@ -169,12 +179,12 @@ class Teller:
         id_ = anomaly_id(named, sensor.gateway, sensor.device, sensor.sensor, first)
         slot = sensor.slots[rule.slot] = Slot(id_, finding.grade, first.spool, first.seq, first.time)
         self._ids[id_] = finding.row, rule.slot
-        self.open += 1
+        self.open[slot.grade] += 1
         return slot
 
     def _clear(self, slot: Slot) -> None:
         slot.open = False
-        self.open -= 1
+        self.open[slot.grade] -= 1
 
     def _counts_for_storms(self, gateway: str, offset: int) -> bool:
         """Not what the restored state of the gateway reflects already."""

@@ -71,6 +71,7 @@ class ReadingsConsumer:
         unreadable: records so far that are no readings; they were skipped.
         group: the metadata of the group as of the last poll: what is committed with it counts only as long as no
             partition has been given to another member since.
+        ends: by partition that is read, where it ended when Kafka last brought something of it.
     """
 
     def __init__(self, config: Kafka, group: str) -> None:
@@ -81,6 +82,7 @@ class ReadingsConsumer:
         """
         self.unreadable = 0
         self.group: Any = None
+        self.ends: Mapping[int, int] = {}
         self._bootstrap = config.bootstrap_servers
         self._topic = config.readings_topic
         self._complained: dict[str, float] = {}
@@ -162,6 +164,7 @@ class ReadingsConsumer:
             self._begin(consumer)
             messages = consumer.consume(MAX_READINGS, within)
             self.group = consumer.consumer_group_metadata()
+            self.ends = {one: self._end_of(consumer, one) for one in self._live}
         except KafkaException as error:
             self._give_up_consumer(error)
         lost, assigned, self._lost, self._assigned = self._lost, self._assigned, [], []
@@ -202,6 +205,10 @@ class ReadingsConsumer:
     def _note(self, message: Message) -> None:
         if (error := message.error()) is not None:
             self._complain("kafka cannot be read", problem=explain_reading(error))
+
+    def _end_of(self, consumer: Consumer, partition: int) -> int:
+        """What the client knows, without a question to Kafka; -1: nothing."""
+        return consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1]
 
     def _hold(self, consumer: Consumer, hold: bool) -> None:  # noqa: FBT001 - see _poll
         if hold != self._held:

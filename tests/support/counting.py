@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.detect.config import load_detect
-from gateway.detect.events import Said
+from gateway.detect.events import Said, type_of_grade
 from gateway.detect.service import run
 from gateway.detect.snapshot import StateError
 from gateway.wire import VERSION, Anomaly, Arrival, Command, Value
@@ -81,6 +81,10 @@ class CountingBank:
     @property
     def open(self) -> int:
         return sum(row.silent for row in self._rows.values())
+
+    @property
+    def open_by_grade(self) -> dict[type_of_grade, int]:
+        return {"alarm": self.open}
 
     def judge(self, arrivals: Sequence[Arrival]) -> Sequence[Said]:
         said = []

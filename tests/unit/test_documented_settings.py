@@ -10,7 +10,7 @@ import pytest
 
 from devices import registry
 from devices.source import Home
-from gateway.config import DetectKafka, GatewayConfig, Log, SourceKeys, load
+from gateway.config import DetectKafka, GatewayConfig, Log, Metrics, SourceKeys, load
 from gateway.detect.config import DetectConfig, Mqtt
 from gateway.sources import open_sources
 
@@ -74,10 +74,11 @@ DETECT = documented((CONFIG / "detect.toml").read_text())
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"), [("", DetectConfig), ("kafka", DetectKafka), ("mqtt", Mqtt), ("log", Log)]
+    ("table", "kind"),
+    [("", DetectConfig), ("kafka", DetectKafka), ("mqtt", Mqtt), ("metrics", Metrics), ("log", Log)],
 )
 def test_every_key_of_detect_toml_is_shown_with_its_default(table: str, kind: Any) -> None:
-    tables = {"kafka", "mqtt", "log", "rules"}
+    tables = {"kafka", "mqtt", "metrics", "log", "rules"}
     expected = {key: value for key, value in defaults(kind).items() if table or key not in tables}
 
     assert {**DETECT[table], "options": {}} == {**expected, "options": {}}
