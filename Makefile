@@ -34,7 +34,7 @@ VERSION ?=
 ARCHITECTURES ?= amd64 arm64
 
 deb: .venv/gateway ## build the Debian packages for ARCHITECTURES="amd64 arm64" into dist
-	packaging/debian/build "$(VERSION)" $(ARCHITECTURES)
+	tools/debian/build "$(VERSION)" $(ARCHITECTURES)
 
 bench: .venv/dev servers ## measure rates, processor time, latency and memory
 	.venv/bin/python tests/bench/run.py

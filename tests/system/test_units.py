@@ -46,7 +46,10 @@ def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
     assert unit.name not in analyze("verify", "--recursive-errors=no", str(copy))
 
 
-@pytest.mark.parametrize(("name", "highest"), [("gateway.service", 1.5), ("gateway@.service", 1.5), ("gateway-detect.service", 1.2)])
+@pytest.mark.parametrize(
+    ("name", "highest"),
+    [("gateway.service", 1.5), ("gateway@.service", 1.5), ("gateway-detect.service", 1.2)],
+)
 def test_each_service_is_as_confined_as_its_work_allows(name: str, highest: float) -> None:
     report = analyze("security", "--offline=true", str(CHECKOUT / "systemd" / name))
 

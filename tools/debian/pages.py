@@ -127,7 +127,9 @@ def completion(program: str, found: list[Command]) -> str:
             if not action.option_strings:
                 choices.append(offered)
             elif action.nargs != 0:
-                values += [f'        "{words_before} {one}") words="{offered}" ;;' for one in action.option_strings]
+                values += [
+                    f'        "{words_before} {one}") words="{offered}" ;;' for one in action.option_strings
+                ]
         if len(words_before.split()) > 1:
             deeper.append(f'"{words_before}"')
         words.append(
