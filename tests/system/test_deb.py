@@ -143,7 +143,7 @@ def test_an_installed_gateway_works_with_simulated_devices_and_without_kafka(
 ) -> None:
     debian.install(deb)
 
-    assert "accepted" in debian.run("gatewayd", "--check")
+    assert "1 source(s): simulator" in debian.run("gatewayd", "--check")
     assert "accepted" in debian.run("gateway-detect", "--check")
     assert (
         debian.run("readlink", "-f", "/etc/systemd/system/multi-user.target.wants/gateway.service")
