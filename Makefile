@@ -60,7 +60,7 @@ faults-detect: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1 
 	.venv/bin/python tests/faults/detect_laboratory.py --rounds $(ROUNDS) --seed $(SEED) --faults "$(FAULTS)"
 
 clean: ## remove everything that these targets have made, the Kafka jars included
-	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp names what is complete: the environment, the gateway in it, the tools for tests and checks.

@@ -238,7 +238,7 @@ def test_a_purge_says_what_was_never_sent_and_leaves_nothing(debian: Debian, deb
 def test_an_installation_by_hand_is_not_overwritten(debian: Debian, deb: Path) -> None:
     by_hand = debian.root / "opt/gateway/pyvenv.cfg"
     by_hand.parent.mkdir(parents=True)
-    by_hand.write_text("home = /usr/bin\n")
+    by_hand.write_text("home = /usr/bin\nversion = 3.11.2\n")
 
     with pytest.raises(AssertionError, match="installation made by hand"):
         debian.install(deb)

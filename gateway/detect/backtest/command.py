@@ -76,9 +76,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="with --topic: what Kafka got from then on: 90min, 12h, 7d ago, or a time such as 2026-01-31T08:00 (UTC)",
     )
-    made.add_argument(
-        "--to", dest="end", type=_moment, metavar="TIME", help="with --topic: and before then"
-    )
+    made.add_argument("--to", dest="end", type=_moment, metavar="TIME", help="with --topic: and before then")
     made.add_argument(
         "--labels",
         type=Path,
@@ -86,9 +84,7 @@ def parser() -> argparse.ArgumentParser:
         help="when something was really wrong: CSV or JSON (docs/detection.md)",
     )
     made.add_argument("--plot", type=Path, metavar="OUT", help="draw it, as an .html or a .png file")
-    made.add_argument(
-        "--scores", type=Path, metavar="OUT.csv", help="write a score from 0 to 1 for each row"
-    )
+    made.add_argument("--scores", type=Path, metavar="OUT.csv", help="write a score from 0 to 1 for each row")
     made.add_argument("--json", action="store_true", help="print what was found as one JSON object")
     return made
 
