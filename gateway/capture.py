@@ -101,6 +101,7 @@ class Readable(Protocol):
 
 _encode = msgspec.json.Encoder().encode
 _decode_line = msgspec.json.Decoder(Line).decode
+_decode_header = msgspec.json.Decoder(Header).decode
 
 
 def header(gateway: str, source: str, table: Mapping[str, Any], time: int) -> bytes:
@@ -167,7 +168,7 @@ def begin(stream: Readable) -> tuple[Header | None, bytes]:
             return None, read
         read += more
     try:
-        return msgspec.json.decode(line, type=Header), rest
+        return _decode_header(line), rest
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None, read
 

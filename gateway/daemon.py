@@ -188,7 +188,7 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
     home = Home(gateway, state_dir(config.gateway) / "sources")
     specs = open_sources(config, path, home)
     for sentence in registry.left_behind(home, config.sources):
-        _log.warning("a source left something behind", problem=sentence)
+        _log.warning("session left behind", problem=sentence)
     async with lifecycle.stop_on_signals() as stop:
         daemon = Daemon(config, specs, gateway, Clock(trusted=config.clock.trusted))
         gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing

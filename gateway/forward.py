@@ -134,7 +134,7 @@ class Forward:
             RivalError,
         ) as error:
             problem = str(error) or f"no answer in {LAST_WORD_DEADLINE:.0f} s"
-            _log.warning("last position not committed; this stop will count as unclean", problem=problem)
+            _log.warning("last position not committed", problem=problem)
 
     async def _idle(self) -> None:
         await self._sink.idle()
@@ -208,7 +208,14 @@ class Forward:
             batch = next(batch for batch in done.batches if batch.first <= reading.seq <= batch.last)
             batch.counts[reading.source] -= 1
             self._ledger.refused(reading.source)
-            _log.error("reading refused by kafka", source=reading.source, seq=reading.seq, reason=reason)
+            _log.error(
+                "reading refused by kafka",
+                source=reading.source,
+                device=reading.device,
+                sensor=reading.sensor,
+                seq=reading.seq,
+                reason=reason,
+            )
         self._spool.commit(done.last)
         self._on_its_way = None
         self.last_delivery = self._said = time.monotonic()

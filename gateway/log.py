@@ -1,9 +1,11 @@
 """Where log events go: to the console, to one JSON object a line, or to the journal as native fields.
 
-Everything logs through `structlog.get_logger()`: a fixed sentence as the event, everything that varies as a field.
-No text in a field, whatever a device sent, can start a new line, colour the terminal or become another field.
+Everything logs through `structlog.get_logger()`: a fixed name as the event, everything that varies as a field; each name
+is explained in docs/logging.md. No text in a field, whatever a device sent, can start a new line, colour the terminal or
+become another field.
 """
 
+import atexit
 import json
 import logging
 import os
@@ -11,27 +13,32 @@ import re
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, TextIO
 
 import structlog
-from logging_journald import JournaldTransport
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.config import Log
-
-PRIORITY: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+from gateway.journal import PRIORITY, Entry, Journal, pack
+from gateway.repeats import Repeats
 
 
 def configure(log: Log, program: str) -> None:
     """Send the events of structlog and of all libraries where `log` says; called once, before anything logs.
 
-    Console and JSON go to stderr. What cannot be written is given up: a full disk or a closed terminal never
-    stops the program. `program` is the name the journal files it under.
+    Of an event that repeats the first ones are said, and later how many others there were (gateway.repeats). The journal
+    makes nobody wait. Console and JSON go to stderr. What cannot be written is given up: a full disk or a closed terminal
+    never stops the program. `program` is the name the journal files it under.
     """
     level = getattr(logging, log.level.upper())
+    _ends.clear()
+    repeats = Repeats()
     structlog.configure(
         processors=[
+            repeats,
             structlog.processors.add_log_level,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
@@ -41,9 +48,21 @@ def configure(log: Log, program: str) -> None:
         logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _ends.append(partial(repeats.sum_up, early=True))
     root = logging.getLogger()
     root.handlers = [_FromLibraries()]
     root.setLevel(level)
+
+
+def end() -> None:
+    """Say what was counted, and hand over what waits, within seconds; also called as the program ends."""
+    while _ends:
+        _ends.pop()()
+
+
+# The last one first: what is said then is to be handed over, too.
+_ends: Final[list[Callable[[], object]]] = []
+atexit.register(end)
 
 
 def stderr_is_the_journal() -> bool:
@@ -81,6 +100,8 @@ def _console(*, colors: bool, pad_event_to: int = 30) -> structlog.dev.ConsoleRe
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if more := event.pop("and_more", 0):
+        event["event"] = f"{event['event']}, and {more} more in the last minute"
     # The renderer shows fields by their repr, which is one printable line, but these as they are.
     for key in ("event", "logger", "logger_name"):
         if key in event:
@@ -111,36 +132,34 @@ def _json(program: str) -> Processor:
 
 
 class _Journal:
-    """The last processor: hands the event to journald; the line it returns is for stderr if that failed.
+    """The last processor: hands the event to journald, and leaves nothing to be written.
 
     MESSAGE is what `journalctl` shows, fields included; each field is there by its own name too, in upper case.
     """
 
     def __init__(self, program: str) -> None:
         self._program = program
-        # Each datagram is addressed anew, so that a restarted journald is found again.
-        self._transport = JournaldTransport(connected=False)
-        weakref.finalize(self, self._transport.socket.close)
+        self._journal = Journal(program)
+        weakref.finalize(self, self._journal.close).atexit = False
+        _ends.append(self._journal.drain)
         self._message = _console(colors=False, pad_event_to=0)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
-        level = event.pop("level")
-        fields = {_field_name(key): value for key, value in event.items() if value is not None}
+        priority = PRIORITY[event.pop("level")]
+        fields = {_field_name(key): _text(value) for key, value in event.items() if value is not None}
         message = self._message(logger, method, _escape(logger, method, event))
         fields |= {
             "MESSAGE": message,
-            "PRIORITY": PRIORITY[level],
+            "PRIORITY": str(priority),
             "SYSLOG_IDENTIFIER": self._program,
-            "SYSLOG_PID": os.getpid(),
+            "SYSLOG_PID": str(os.getpid()),
         }
-        try:
-            # As bytes, the transport gives each value its length, so that a newline in it ends nothing.
-            self._transport.send(
-                (name, str(value).encode("utf-8", "backslashreplace")) for name, value in fields.items()
-            )
-        except OSError:
-            return message
+        self._journal.send(Entry(priority, message, pack(fields.items())))
         raise structlog.DropEvent
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)
 
 
 def _field_name(key: str) -> str:
@@ -166,7 +185,7 @@ class _Lines:
 
 
 class _FromLibraries(logging.Handler):
-    """Turns what libraries log by the standard library into an event of ours, under the name of their logger."""
+    """Turns what libraries log by the standard library into an event of ours, with the name of their logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -175,7 +194,8 @@ class _FromLibraries(logging.Handler):
             # Their arguments do not fit their format: an event all the same.
             text = str(record.msg)
         level = next(name for name, least in _LEVELS if record.levelno >= least)
-        getattr(structlog.get_logger(), level)(text, logger=record.name, exc_info=record.exc_info)
+        say = getattr(structlog.get_logger(), level)
+        say("library message", text=text, logger=record.name, exc_info=record.exc_info)
 
 
 _LEVELS: Final = (("critical", 50), ("error", 40), ("warning", 30), ("info", 20), ("debug", 0))

@@ -14,7 +14,6 @@ import structlog
 
 from devices.reading import Reading
 from gateway.feed import Feed
-from gateway.rare import Rare
 from gateway.rhythm import FLOOR
 from gateway.roll import AWAY, Roll
 from gateway.sources import SourceSpec
@@ -51,10 +50,6 @@ class Presence:
     def __init__(self, specs: Iterable[SourceSpec], now: float) -> None:
         self.rolls = {spec.source.name: Roll(spec) for spec in specs}
         self._ticked = now
-        self._silent = Rare("device silent", "warning")
-        self._back = Rare("device back", "info")
-        self._forgotten = Rare("device forgotten", "info")
-        self._missing = Rare("device not heard since the start", "warning")
 
     def heard(self, batch: Batch, now: float) -> None:
         """Take note of whose readings are in a batch. Of several readings of a device the last one tells."""
@@ -74,10 +69,10 @@ class Presence:
                 continue
             new, back = roll.mark(of_devices, now)
             for device in new:
-                self._make_room(now)
+                self._make_room()
                 roll.add(device, now)
             for device, silent_s in back:
-                self._back.say(now, source=source, device=device, silent_s=round(silent_s, 1))
+                _log.info("device back", source=source, device=device, silent_s=round(silent_s, 1))
 
     def tick(self, now: float, feeds: Sequence[Feed], *, waiting: Collection[str] = ()) -> None:
         """Look who has fallen silent. Called once a second.
@@ -100,9 +95,7 @@ class Presence:
             if roll.missing and not roll.overdue and now - roll.here_since > GRACE:
                 roll.overdue = True
                 for device in sorted(roll.missing):
-                    self._missing.say(now, source=roll.name, device=device)
-        for rare in (self._silent, self._back, self._forgotten, self._missing):
-            rare.sum_up(now)
+                    _log.warning("device not heard since the start", source=roll.name, device=device)
 
     def reasons(self, now: float, but: Collection[str] = ()) -> Iterator[str]:
         """What is amiss, in sentences. The sources in `but` are called silent as a whole already."""
@@ -164,11 +157,13 @@ class Presence:
                 rhythm = roll.silent[device]
                 usual_s = round(rhythm.usual() or 0.0, 1)
                 silent_s = round(now - rhythm.last, 1)
-                self._silent.say(now, source=roll.name, device=device, silent_s=silent_s, usual_s=usual_s)
+                _log.warning(
+                    "device silent", source=roll.name, device=device, silent_s=silent_s, usual_s=usual_s
+                )
         for device in gone:
-            self._forgotten.say(now, source=roll.name, device=device, reason="silent for a day")
+            _log.info("device forgotten", source=roll.name, device=device, reason="silent for a day")
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self) -> None:
         if sum(len(roll.devices) for roll in self.rolls.values()) < CAPACITY:
             return
         oldest = min(
@@ -178,7 +173,7 @@ class Presence:
         device = next(iter(oldest.devices))
         oldest.forget(device)
         reason = f"more than {CAPACITY} devices, and of them it was heard the longest ago"
-        self._forgotten.say(now, source=oldest.name, device=device, reason=reason)
+        _log.info("device forgotten", source=oldest.name, device=device, reason=reason)
 
     def _begin_anew(self, now: float) -> None:
         """For a while nobody was heard, and that was our own doing."""

@@ -6,12 +6,12 @@ session is not touched before the loop writes.
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
+import structlog
 from paho.mqtt.client import ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
@@ -32,7 +32,7 @@ SIGN_OF_LIFE: Final = 1000
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class Message(NamedTuple):
@@ -51,9 +51,12 @@ class Link:
         resumed: whether the broker had kept the session.
     """
 
-    def __init__(self, settings: Settings, client_id: str, will: Message | None = None) -> None:
-        """The broker publishes `will` when the connection ends without goodbye."""
+    def __init__(
+        self, settings: Settings, client_id: str, will: Message | None = None, *, source: str = ""
+    ) -> None:
+        """The broker publishes `will` when the connection ends without goodbye. `source` is named in the log."""
         self.settings = settings
+        self._source = source
         loop = asyncio.get_running_loop()
         self._greeting: asyncio.Future[tuple[ReasonCode, bool]] = loop.create_future()
         self._granted: asyncio.Future[Sequence[ReasonCode]] = loop.create_future()
@@ -200,7 +203,8 @@ class Link:
     def _on_published(self, _client: Any, _data: Any, _mid: int, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure and not self._complained:
             self._complained = True
-            _log.warning("%s", refusals.status_refused(code, self.settings))
+            problem = refusals.status_refused(code, self.settings)
+            _log.warning("status refused by broker", source=self._source, problem=problem)
 
     async def _answer(self, answer: "asyncio.Future[T]", patience: float) -> T:
         """The answer, if it comes before the connection ends or the broker is mute for `patience` seconds."""

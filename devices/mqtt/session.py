@@ -6,12 +6,12 @@ that are left. Between the two it may name too many, never too few. Nothing is w
 """
 
 import asyncio
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from devices.files import replace
 
@@ -20,7 +20,7 @@ SUFFIX: Final = ".mqtt-session"
 PATIENCE: Final = 5.0
 """Seconds that a source waits for the disk."""
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -29,6 +29,9 @@ class Kept(msgspec.Struct, frozen=True):
     hosts: list[str]
     client_id: str
     filters: list[str]
+
+
+_KEPT: Final = msgspec.json.Decoder(Kept)
 
 
 class Session:
@@ -65,22 +68,22 @@ class Session:
                 await asyncio.to_thread(replace, self._path, kept)
         except OSError as error:  # a TimeoutError is one
             _log.warning(
-                "source %s: %s cannot be written (%s): a topic that leaves the configuration will stay subscribed, and what "
-                "comes on it will be dead letters",
-                self._source,
-                self._path,
-                error.strerror or "the disk does not answer",
+                "session file cannot be written",
+                source=self._source,
+                file=str(self._path),
+                problem=error.strerror or "the disk does not answer",
+                effect="a topic that leaves the configuration will stay subscribed; what comes on it will be dead letters",
             )
         else:
             self._stored = filters
 
     def _unread(self, why: str) -> frozenset[str]:
         _log.warning(
-            "source %s: %s cannot be read (%s) and is replaced: what left the configuration meanwhile stays subscribed, "
-            "and what comes on it will be dead letters",
-            self._source,
-            self._path,
-            why,
+            "session file cannot be read",
+            source=self._source,
+            file=str(self._path),
+            problem=why,
+            effect="it is replaced; what left the configuration meanwhile stays subscribed, and comes as dead letters",
         )
         return frozenset()
 
@@ -95,7 +98,8 @@ class Session:
             return self._unread(getattr(error, "strerror", None) or "it is damaged")
         if kept.client_id == self._client_id and set(kept.hosts) & set(self._hosts):
             return frozenset(kept.filters)
-        _log.warning("source %s: %s", self._source, _left_behind(kept, "this source used before"))
+        problem = _left_behind(kept, "this source used before")
+        _log.warning("session left behind", source=self._source, problem=problem)
         return frozenset()
 
 
@@ -114,7 +118,7 @@ def orphans(folder: Path, sources: Collection[str]) -> Iterator[str]:
 
 
 def _read(path: Path) -> Kept:
-    return msgspec.json.decode(path.read_bytes(), type=Kept)
+    return _KEPT.decode(path.read_bytes())
 
 
 def _left_behind(kept: Kept, whose: str) -> str:

@@ -1,12 +1,12 @@
 """The life of an MQTT source: link after link, receipts, and what is rejected."""
 
 import functools
-import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+import structlog
 from paho.mqtt.client import MQTTMessage
 
 from devices.errors import SettingError, SourceError
@@ -41,7 +41,7 @@ the two throw each other out."""
 _NO_TEXT: Final = b"\xff"
 """A topic that is no UTF-8 text: stands for every such topic in a capture."""
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 BROKERS_WINDOW: Final = 20
@@ -183,7 +183,7 @@ class MqttSource:
         hosts = self._settings.hosts
         settings = msgspec.structs.replace(self._settings, broker=hosts[self._host])
         will = Message(self._own_status.topic, self._own_status.will()) if self._own_status.topic else None
-        link = Link(settings, self.client_id, will)
+        link = Link(settings, self.client_id, will, source=self.name)
         try:
             await link.open(self._dialer, DEADLINE)
         except SourceError:
@@ -196,17 +196,17 @@ class MqttSource:
         wanted = self._subscriptions.filters
         held = await self._session.held()
         if held and not link.resumed:
-            _log.warning("source %s: %s", self.name, refusals.session_lost(self.client_id, link.settings))
+            problem = refusals.session_lost(self.client_id, link.settings)
+            _log.warning("session lost", source=self.name, problem=problem)
         await self._session.remember(held | wanted)
         if not await link.subscribe(self._subscriptions.patterns, DEADLINE):
-            _log.warning("source %s: %s", self.name, refusals.granted_less(link.settings))
+            problem = refusals.granted_less(link.settings)
+            _log.warning("broker grants less", source=self.name, problem=problem)
         if gone := sorted(held - wanted):
             kept = await link.unsubscribe(gone, DEADLINE)
-            _log.info("source %s: unsubscribed from %s", self.name, ", ".join(sorted(set(gone) - kept)))
+            _log.info("unsubscribed", source=self.name, topics=sorted(set(gone) - kept))
             if kept:
-                _log.warning(
-                    "source %s: the broker does not let go of %s", self.name, ", ".join(sorted(kept))
-                )
+                _log.warning("broker does not unsubscribe", source=self.name, topics=sorted(kept))
             await self._session.remember(wanted | kept)
 
     def _say(self, link: Link, payload: bytes) -> None:
@@ -234,7 +234,7 @@ class MqttSource:
         except Exception:  # noqa: BLE001 - logged with its traceback
             # A defect, as an intake promises not to raise. Left to itself it would end all delivery within paho, in
             # silence. The message stays unacknowledged: the broker has it, and sends it again on the next connection.
-            _log.exception("a message could not be taken in")
+            _log.exception("message not taken in", source=self.name)
 
 
 def _piece(message: MQTTMessage, payload: bytes) -> Piece:

@@ -13,6 +13,7 @@ from devices.reading import Quality, Reading
 from devices.source import Origin, RawSource
 from gateway import capture
 from gateway.cli.arguments import source_table
+from gateway.cli.said import log_to_stderr
 from gateway.config import GatewayConfig, load
 from gateway.config_files import refusal
 
@@ -58,6 +59,7 @@ async def read_here(path: Path, name: str, stop: asyncio.Event) -> AsyncGenerato
         SourceError: it cannot be opened, or cannot go on. A port that is lost is opened again.
     """
     config = load(path, GatewayConfig)
+    log_to_stderr()
     table = source_table(config, path, name)
     source = registry.open_source(name, table)
     if not isinstance(source, RawSource):

@@ -19,6 +19,7 @@ COMMANDS: Final = {
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",
     ),
+    "logs": ("gateway.cli.logs", "show what the services log, by source, device, event or urgency"),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "anomalies": (

@@ -14,6 +14,7 @@ from devices.reading import NAME_LIMIT, is_name
 from devices.source import RawSource
 from gateway.capture import VERSION, Header
 from gateway.cli.arguments import settings_of, source_table
+from gateway.cli.said import log_to_stderr
 from gateway.config import GatewayConfig, load
 from gateway.config_files import refusal
 
@@ -48,6 +49,7 @@ def find_trial(options: argparse.Namespace, header: Header | None) -> Trial:
     else:
         name, table = _of_capture(options, header)
     table = _changed(options, table)
+    log_to_stderr()
     source = registry.open_source(name, table)
     if not isinstance(source, RawSource):
         raise SettingError("", f"there are no raw bytes of a source of kind {table['kind']}")

@@ -240,18 +240,20 @@ def _tell(said: Iterable[Said]) -> None:
         anomaly = one.anomaly
         if anomaly.storm and anomaly.storm != anomaly.id:
             continue
-        say = _log.warning if anomaly.event in {"raised", "updated"} else _log.info
-        say(
-            "anomaly",
-            state=anomaly.event,
-            gateway=anomaly.gateway,
-            device=anomaly.device,
-            sensor=anomaly.sensor,
-            rule=anomaly.rule,
-            grade=anomaly.grade,
-            sentence=anomaly.sentence,
-            id=anomaly.id,
-        )
+        fields = {
+            "state": anomaly.event,
+            "gateway": anomaly.gateway,
+            "device": anomaly.device,
+            "sensor": anomaly.sensor,
+            "rule": anomaly.rule,
+            "grade": anomaly.grade,
+            "sentence": anomaly.sentence,
+            "id": anomaly.id,
+        }
+        if anomaly.event in {"raised", "updated"}:
+            _log.warning("anomaly", **fields)
+        else:
+            _log.info("anomaly", **fields)
 
 
 def _add(counts: dict[str, int], share: Share) -> None:

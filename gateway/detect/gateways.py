@@ -42,6 +42,9 @@ class Silence(msgspec.Struct):
     said: list[str] = []
 
 
+_SILENCE: Final = msgspec.json.Decoder(Silence)
+
+
 class Gateways:
     """The silences that one partition speaks of. Pure: time is that of what it is shown.
 
@@ -111,7 +114,7 @@ class Gateways:
         if not re.search(GATEWAY_NAME, gateway):
             raise StrangeKeyError("no gateway is called so")
         try:
-            silence = msgspec.json.decode(value, type=Silence)
+            silence = _SILENCE.decode(value)
         except msgspec.MsgspecError as error:
             raise StateError(f"damaged: {error}") from None
         if silence.v != _ROW_VERSION:

@@ -82,9 +82,9 @@ class MqttPublisher:
             except (SourceError, GroupError) as error:
                 if self._reached is not False:
                     self._reached = False
-                    _log.warning("anomalies do not reach mqtt; they wait in kafka", problem=str(error))
+                    _log.warning("anomalies do not reach mqtt", problem=str(error))
             except Exception:  # noqa: BLE001 - logged with its traceback
-                _log.exception("anomalies do not reach mqtt; this is a defect")
+                _log.exception("mqtt publisher failed")
             pause = 1.0 if time.monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
             self._ending.wait(pause)
 

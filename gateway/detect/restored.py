@@ -26,6 +26,9 @@ class Mark(msgspec.Struct, frozen=True):
     offset: int
 
 
+_MARK: Final = msgspec.json.Decoder(Mark)
+
+
 class Restored(NamedTuple):
     """What was taken over beside the rows.
 
@@ -49,10 +52,11 @@ def restore(found: Found, partition: int, bank: Judge, gateways: Gateways) -> Re
     mark = _mark(found.rows.get(MARKER), partition)
     if mark is not None and mark > found.high:
         _log.warning(
-            "readings topic is not the one that the state is of: it ends before; all sensors are learnt anew",
+            "state is of another readings topic",
             partition=partition,
             state_is_of=mark,
             end=found.high,
+            effect="all sensors of this partition are learnt anew",
         )
         unusable, strange = _restore(gateways, silences, partition)
         return Restored(None, None, unusable, [*strange, *rows])
@@ -63,17 +67,19 @@ def restore(found: Found, partition: int, bank: Judge, gateways: Gateways) -> Re
         strange += no_rows
     if strange:
         _log.warning(
-            "records of the state topic are of no sensor and no gateway; they are deleted",
+            "records of the state topic are of no sensor",
             partition=partition,
             records=len(strange),
             first_key=repr(strange[0][:100]),
+            effect="they are deleted",
         )
     if found.committed and MARKER not in found.rows and not bank.sensors:
         _log.warning(
-            "state is gone: all sensors of this partition are learnt anew, and anomalies listed as open from before are "
-            "not cleared any more",
+            "state is gone",
             partition=partition,
             position=found.committed,
+            effect="all sensors of this partition are learnt anew, and anomalies listed as open from before are not "
+            "cleared any more",
             remedy="never delete the state topic, and let it be compacted; `gatewayctl anomalies --since` lists without "
             "those from before, until the anomalies topic has let them go (retention.ms)",
         )
@@ -92,9 +98,10 @@ def _restore(whose: Judge | Gateways, rows: Mapping[bytes, bytes], partition: in
             unusable += 1
             if unusable == 1:
                 _log.warning(
-                    "state of a sensor cannot be used; it is learnt anew",
+                    "state of a sensor cannot be used",
                     partition=partition,
                     problem=str(error),
+                    effect="it is learnt anew",
                 )
     return unusable, strange
 
@@ -103,7 +110,7 @@ def _mark(value: bytes | None, partition: int) -> int | None:
     if value is None:
         return None
     try:
-        mark = msgspec.json.decode(value, type=Mark)
+        mark = _MARK.decode(value)
     except msgspec.MsgspecError as error:
         problem = str(error)
     else:
@@ -111,6 +118,9 @@ def _mark(value: bytes | None, partition: int) -> int | None:
             return mark.offset
         problem = f"version {mark.v}; this program knows version {VERSION}"
     _log.warning(
-        "marker of the state cannot be used; begins at the position", partition=partition, problem=problem
+        "marker of the state cannot be used",
+        partition=partition,
+        problem=problem,
+        effect="begins at the position",
     )
     return None

@@ -67,9 +67,7 @@ class Restoring:
                 async with self._turns:
                     return await worker.call(DEADLINE, self._read, partition, given_up)
             except (StateUnreadableError, HangError) as error:
-                _log.warning(
-                    "partition not restored; will try again", partition=partition, problem=str(error)
-                )
+                _log.warning("partition not restored", partition=partition, problem=str(error))
             finally:
                 worker.end()
             await asyncio.sleep(PAUSE)

@@ -26,9 +26,6 @@ RECORD_LIMIT: Final = 32_768
 SESSION: Final = 6.0
 """Seconds after which Kafka gives the partitions of a member that died to others: the least that brokers allow."""
 
-COMPLAIN_EVERY: Final = 60.0
-"""Seconds between two complaints of one kind."""
-
 
 class Polled(NamedTuple):
     """What a poll brought of one partition.
@@ -85,7 +82,6 @@ class ReadingsConsumer:
         self.ends: Mapping[int, int] = {}
         self._bootstrap = config.bootstrap_servers
         self._topic = config.readings_topic
-        self._complained: dict[str, float] = {}
         self._lost: list[int] = []
         self._assigned: list[int] = []
         self._beginning: dict[int, int] = {}
@@ -147,7 +143,7 @@ class ReadingsConsumer:
         closer.start()
         await asyncio.to_thread(closer.join, within)
         if closer.is_alive():
-            _log.warning("kafka does not answer; left without a goodbye", bootstrap=self._bootstrap)
+            _log.warning("kafka consumer left without a goodbye", bootstrap=self._bootstrap)
 
     def _make(self) -> Consumer:
         consumer = Consumer(self._settings)
@@ -195,8 +191,14 @@ class ReadingsConsumer:
                 except WireError as error:
                     problem = str(error)
             self.unreadable += 1
-            place = {"partition": partition, "offset": offset}
-            self._complain("record is no reading", **place, problem=problem, so_far=self.unreadable)
+            _log.warning(
+                "record is no reading",
+                topic=self._topic,
+                partition=partition,
+                offset=offset,
+                problem=problem,
+                so_far=self.unreadable,
+            )
         return [
             Polled(one, arrivals[one], behind.get(one, 0), ends.get(one, 0))
             for one in self._live & (behind.keys() | ends.keys())
@@ -204,7 +206,7 @@ class ReadingsConsumer:
 
     def _note(self, message: Message) -> None:
         if (error := message.error()) is not None:
-            self._complain("kafka cannot be read", problem=explain_reading(error))
+            _log.warning("kafka cannot be read", topic=self._topic, problem=explain_reading(error))
 
     def _end_of(self, consumer: Consumer, partition: int) -> int:
         """What the client knows, without a question to Kafka; -1: nothing."""
@@ -221,8 +223,9 @@ class ReadingsConsumer:
             try:
                 consumer.seek(TopicPartition(self._topic, partition, offset))
             except KafkaException as error:
-                self._complain(
+                _log.warning(
                     "partition does not begin yet",
+                    topic=self._topic,
                     partition=partition,
                     problem=explain_reading(error.args[0]),
                 )
@@ -267,7 +270,7 @@ class ReadingsConsumer:
 
     def _give_up_consumer(self, error: KafkaException) -> None:
         """The next poll makes a new one."""
-        self._complain("kafka consumer rebuilt", problem=explain_reading(error.args[0]))
+        _log.warning("kafka consumer rebuilt", topic=self._topic, problem=explain_reading(error.args[0]))
         self._close()
         self._forget(list(self._ours))
         self._held = False
@@ -278,9 +281,3 @@ class ReadingsConsumer:
         if consumer is not None:
             with contextlib.suppress(KafkaException):
                 consumer.close()
-
-    def _complain(self, event: str, **fields: object) -> None:
-        now = time.monotonic()
-        if now >= self._complained.get(event, 0.0):
-            self._complained[event] = now + COMPLAIN_EVERY
-            _log.warning(event, topic=self._topic, **fields)

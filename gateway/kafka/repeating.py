@@ -62,7 +62,7 @@ class AtLeastOnceOutlet:
                 if trouble := await self._send(records[first : first + MAX_RECORDS], refused, attempt_done):
                     return Written(settled=False, refused=refused, trouble=trouble)
         if trouble := await self._commit({part.partition: part.offset for part in parts}):
-            _log.warning("position not committed; the next one will be", problem=trouble)
+            _log.warning("position not committed", problem=trouble)
         return Written(settled=True, refused=refused, trouble="")
 
     async def idle(self) -> None:

@@ -136,7 +136,7 @@ class StateReader:
             return
         settings = {"transactional.id": producer, "log_level": 0, **properties(self._config, self._group)}
         Producer(settings).init_transactions(ANSWER_TIMEOUT)
-        _log.info("ended the transaction of who had the partition before", partition=self._readings.partition)
+        _log.info("transaction of another process ended", partition=self._readings.partition)
 
     def _know(self, consumer: Consumer) -> None:
         """That the partition is there; and the client, which looks for a topic new to it only every second, knows it."""

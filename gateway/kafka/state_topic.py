@@ -61,11 +61,11 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
         )
     if found > readings > 0:
         _log.warning(
-            "state topic has more partitions than the readings; were those made anew?",
+            "state topic has more partitions than the readings",
             topic=config.state_topic,
             partitions=found,
             readings=readings,
-            remedy=f"if so, stop all gateway-detect and delete {config.state_topic}: all sensors are learnt anew",
+            remedy=f"if those were made anew, stop all gateway-detect and delete {config.state_topic}: all sensors are learnt anew",
         )
     if config.create_topics:
         _check_compacted(admin, config.state_topic)
@@ -88,8 +88,9 @@ def _check_compacted(admin: AdminClient, topic: str) -> None:
         return  # not allowed to ask, or no Kafka that could be asked
     if "compact" not in (policy := settings["cleanup.policy"].value or ""):
         _log.warning(
-            "state topic is not compacted: it grows without end, or forgets sensors",
+            "state topic is not compacted",
             topic=topic,
             policy=policy,
+            effect="it grows without end, or forgets sensors",
             remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy=compact",
         )

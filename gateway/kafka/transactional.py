@@ -87,7 +87,10 @@ class TransactionalSink:
         position = position_of(found.offset, found.metadata or "")
         if position is None:
             _log.warning(
-                "position in kafka is not ours; nothing trimmed", group=self._group, offset=found.offset
+                "position in kafka is not ours",
+                group=self._group,
+                offset=found.offset,
+                effect="nothing is trimmed",
             )
         return position
 

@@ -211,7 +211,7 @@ class Transactions:
             if not found and middle < self._piece:
                 self._piece = middle
                 _log.warning(
-                    "kafka refuses requests of this size; sent in pieces",
+                    "kafka refuses requests of this size",
                     records=middle,
                     remedy='raise max.message.bytes of the topic, or set "batch.size" in [kafka.options] below it',
                 )

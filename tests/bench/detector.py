@@ -32,7 +32,7 @@ CONFIG: Final = """
 state_dir = "{folder}"
 group = "{group}"
 max_sensors = 100000
-snapshot_every = 1.0 # sixty times as often as usual, so that some are in it
+snapshot_every = 3.0 # twenty times as often as usual, so that one is in it
 [kafka]
 bootstrap_servers = "{bootstrap}"
 readings_topic = "{group}"

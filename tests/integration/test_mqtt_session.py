@@ -117,7 +117,7 @@ def test_nothing_is_written_while_the_topics_stay_the_same(
 
 
 def test_a_disk_that_cannot_be_written_is_said_and_keeps_no_source_from_its_work(
-    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    broker: Mosquitto, tmp_path: Path, logs: list[Any]
 ) -> None:
     (tmp_path / "file").write_text("")
 
@@ -129,12 +129,16 @@ def test_a_disk_that_cannot_be_written_is_said_and_keeps_no_source_from_its_work
         await source.close()
 
     asyncio.run(scenario())
-    assert "plant.mqtt-session cannot be read (Not a directory)" in caplog.text
-    assert "plant.mqtt-session cannot be written" in caplog.text
+    file = str(tmp_path / "file" / "plant.mqtt-session")
+    assert [(one["event"], one["source"], one["file"]) for one in logs] == [
+        ("session file cannot be read", "plant", file),
+        ("session file cannot be written", "plant", file),
+    ]
+    assert [one["problem"] for one in logs] == ["Not a directory", "File exists"]
 
 
 def test_a_broker_that_forgets_every_session_is_subscribed_anew_and_the_loss_is_said(
-    broker: Mosquitto, version: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    broker: Mosquitto, version: Any, tmp_path: Path, logs: list[Any]
 ) -> None:
     async def scenario() -> None:
         source, intake = source_at(broker, version, tmp_path), RecordingIntake()
@@ -143,15 +147,15 @@ def test_a_broker_that_forgets_every_session_is_subscribed_anew_and_the_loss_is_
                 broker_away = asyncio.to_thread(broker.forget)
                 await broker_away
                 await until(run.done, "the source is lost")
-            assert "had forgotten" not in caplog.text
+            assert "had forgotten" not in str(logs)
             async with taking(source, intake):
                 await asyncio.to_thread(broker.publish, "plant/b/t", "1")
                 await until(lambda: intake.taken, "a reading")
         await source.close()
-        assert "had forgotten the session 'gw:plant'" in caplog.text
-        caplog.clear()
+        assert "had forgotten the session 'gw:plant'" in str(logs)
+        logs.clear()
         await once(broker, version, tmp_path)
-        assert "had forgotten" not in caplog.text
+        assert "had forgotten" not in str(logs)
 
     asyncio.run(scenario())
 

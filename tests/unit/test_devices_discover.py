@@ -289,7 +289,9 @@ def test_a_name_that_may_lead_elsewhere_tomorrow_has_a_better_one(machine: Machi
 def test_the_check_of_a_configuration_names_the_better_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.cli.config.better_name", lambda port: f"/dev/serial/by-id/{port[-4:]}")
+    monkeypatch.setattr(
+        "devices.serial_port.ports.better_name", lambda port: f"/dev/serial/by-id/{port[-4:]}"
+    )
     path = tmp_path / "gateway.toml"
     path.write_text(
         '[sources.line-1]\nkind = "serial"\nport = "/dev/ttyUSB0"\n[sources.s]\nkind = "simulator"\n'

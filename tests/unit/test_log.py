@@ -2,8 +2,6 @@ import io
 import json
 import logging
 import os
-import socket
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +9,13 @@ from typing import Any, Literal
 
 import pytest
 import structlog
+from fake_journald import FakeJournald
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_journald import JournaldTransport
 
-from gateway import log
+from gateway import journal, log
 from gateway.config import Log
+from gateway.repeats import AT_ONCE
 
 Format = Literal["auto", "console", "json", "journal"]
 
@@ -24,16 +23,6 @@ Format = Literal["auto", "console", "json", "journal"]
 texts = st.text(st.characters(exclude_categories=())) | st.sampled_from(
     ["", "\n", "a\nPRIORITY=0", "a\r\x1b[31m", "b=c", "\x85\u2028\u202e", "\x9b31m", "'\"\\", "\ud800", "\0"]
 )
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers = handlers
-    root.setLevel(level)
 
 
 def written(
@@ -46,6 +35,7 @@ def written(
     try:
         log.configure(Log(format=form, level=level), "gatewayd")
         write(structlog.get_logger())
+        log.end()
         return sys.stderr.getvalue()
     finally:
         sys.stderr = before
@@ -55,41 +45,13 @@ def log_error(text: str) -> Callable[[Any], object]:
     return lambda to: to.error("it failed", exc_info=RuntimeError(text))
 
 
-class FakeJournald:
-    """The receiving end of journald's socket, which reads the native protocol by its documentation."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(5)
-
-    def receive(self) -> dict[str, str]:
-        data, ancillary, _, _ = self.socket.recvmsg(1 << 20, 64)
-        for _, _, payload in ancillary:
-            with os.fdopen(struct.unpack("i", payload)[0], "rb") as whole:
-                whole.seek(0)
-                data = whole.read()
-        fields: dict[str, str] = {}
-        while data:
-            line, _, data = data.partition(b"\n")
-            name, equals, value = line.partition(b"=")
-            if not equals:
-                (size,) = struct.unpack("<Q", data[:8])
-                value, data = data[8 : 8 + size], data[8 + size :]
-                assert data[:1] == b"\n"
-                data = data[1:]
-            assert name.decode() not in fields
-            fields[name.decode()] = value.decode()
-        return fields
-
-
 @pytest.fixture(scope="module")
 def journald(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeJournald]:
     path = tmp_path_factory.mktemp("journal") / "socket"
     fake = FakeJournald(path)
-    before, JournaldTransport.SOCKET_PATH = JournaldTransport.SOCKET_PATH, path
-    yield fake
-    JournaldTransport.SOCKET_PATH = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "SOCKET", path)
+        yield fake
     fake.socket.close()
 
 
@@ -134,6 +96,30 @@ def test_a_field_too_large_for_a_datagram_arrives_whole(journald: FakeJournald) 
     assert journald.receive()["PAYLOAD"] == "\n" * 1_000_000
 
 
+def test_a_table_goes_to_the_journal_as_json(journald: FakeJournald) -> None:
+    written("journal", lambda to: to.info("stopped", ledger={"line-1": {"made": 3}}, topics=["a", "b"]))
+
+    fields = journald.receive()
+    assert json.loads(fields["LEDGER"]) == {"line-1": {"made": 3}}
+    assert json.loads(fields["TOPICS"]) == ["a", "b"]
+
+
+def test_how_many_were_left_out_is_in_words_and_in_a_field(journald: FakeJournald) -> None:
+    def write(to: Any) -> None:
+        for number in range(AT_ONCE + 413):
+            to.warning("device silent", source="plant", device=f"d{number}")
+
+    written("journal", write)
+
+    *_, last = [journald.receive() for _ in range(AT_ONCE + 1)]
+    assert last["MESSAGE"].startswith("device silent, and 412 more in the last minute source='plant'")
+    assert (last["EVENT"], last["AND_MORE"]) == ("device silent", "412")
+    shown = written("console", write).splitlines()
+    assert len(shown) == AT_ONCE + 1
+    assert "device silent, and 412 more in the last minute" in shown[-1]
+    assert json.loads(written("json", write).splitlines()[-1])["and_more"] == 412
+
+
 def test_a_field_cannot_pose_as_one_that_the_journal_trusts(journald: FakeJournald) -> None:
     written("journal", lambda to: to.info("x", _pid=1, priority=0, **{"a b": 2}))
 
@@ -142,9 +128,12 @@ def test_a_field_cannot_pose_as_one_that_the_journal_trusts(journald: FakeJourna
 
 
 def test_without_a_journal_the_event_is_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JournaldTransport, "SOCKET_PATH", tmp_path / "absent")
+    monkeypatch.setattr(journal, "SOCKET", tmp_path / "absent")
 
-    assert written("journal", lambda to: to.error("full", device="a\nb")) == "full device='a\\nb'\n"
+    assert written("journal", lambda to: to.error("full", device="a\nb")) == "<3>full device='a\\nb'\n"
+    lines = written("journal", lambda to: to.info("x", exc_info=RuntimeError("boom\n<0>boo"))).splitlines()
+    assert all(line.startswith("<6>  | ") for line in lines[1:])
+    assert lines[-1] == "<6>  | <0>boo"
 
 
 @given(text=texts)
@@ -219,13 +208,14 @@ def test_events_below_the_level_are_not_written(form: Format) -> None:
 def test_libraries_log_to_the_same_place_under_their_name() -> None:
     found = json.loads(written("json", lambda _: logging.getLogger("paho").error("no %s", "route")))
 
-    assert (found["level"], found["event"], found["logger"]) == ("error", "no route", "paho")
+    assert (found["level"], found["event"]) == ("error", "library message")
+    assert (found["text"], found["logger"]) == ("no route", "paho")
 
 
 def test_a_library_with_a_wrong_format_still_gets_its_event_out() -> None:
     found = json.loads(written("json", lambda _: logging.getLogger("x").info("%d things", "many")))
 
-    assert found["event"] == "%d things"
+    assert found["text"] == "%d things"
 
 
 def test_auto_is_the_console_unless_stderr_is_the_journal(

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,21 +33,21 @@ def test_what_is_remembered_is_held_by_the_next_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("host", "client_id"), [("c", "gw:plant"), ("a", "other")])
 def test_the_session_of_another_broker_or_client_is_named_with_the_command_that_ends_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, host: str, client_id: str
+    tmp_path: Path, logs: list[Any], host: str, client_id: str
 ) -> None:
     remember(tmp_path, "x")
     assert held(tmp_path, host, client_id) == frozenset()
-    assert "the session 'gw:plant' this source used before goes on queueing" in caplog.text
-    assert "mosquitto_sub -h a -i 'gw:plant' -t x -E" in caplog.text
+    [one] = logs
+    assert (one["event"], one["source"]) == ("session left behind", "plant")
+    assert "the session 'gw:plant' this source used before goes on queueing" in one["problem"]
+    assert "mosquitto_sub -h a -i 'gw:plant' -t x -E" in one["problem"]
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0" * 100, b'{"hosts":["a"]', b'{"hosts":["a"],"client_id":7,"filters":[]}', b"[]", b"\xff"],
 )
-def test_a_damaged_file_is_said_and_replaced(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
-) -> None:
+def test_a_damaged_file_is_said_and_replaced(tmp_path: Path, logs: list[Any], content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
 
     async def scenario() -> None:
@@ -55,7 +56,9 @@ def test_a_damaged_file_is_said_and_replaced(
         await one.remember(frozenset({"x"}))
 
     asyncio.run(scenario())
-    assert f"source plant: {tmp_path / FILE} cannot be read (it is damaged)" in caplog.text
+    [one] = logs
+    assert (one["event"], one["source"]) == ("session file cannot be read", "plant")
+    assert (one["file"], one["problem"]) == (str(tmp_path / FILE), "it is damaged")
     assert held(tmp_path) == {"x"}
 
 
@@ -70,7 +73,7 @@ def test_no_content_keeps_a_source_from_its_work(
 
 
 def test_a_disk_that_does_not_take_it_is_tried_again_and_does_not_hold_up_the_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
 ) -> None:
     full = True
 
@@ -90,7 +93,8 @@ def test_a_disk_that_does_not_take_it_is_tried_again_and_does_not_hold_up_the_so
         await one.remember(frozenset({"x"}))
 
     asyncio.run(scenario())
-    assert "cannot be written (No space left on device)" in caplog.text
+    [one] = logs
+    assert (one["event"], one["problem"]) == ("session file cannot be written", "No space left on device")
     assert held(tmp_path) == {"x"}
 
 

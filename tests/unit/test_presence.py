@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from devices.reading import Quality, Reading
 from gateway import presence, roll
-from gateway.rare import Rare
 from gateway.rhythm import ENOUGH, FLOOR, Rhythm
 from gateway.spool import Batch
 
@@ -204,39 +203,6 @@ def test_not_all_are_silent_while_one_has_its_time_yet() -> None:
 
     assert [hall.state(device) for device in ("boiler-7", "pump", "slow")] == ["silent", "silent", "regular"]
     assert len(hall.reasons()) == 2
-
-
-def test_an_event_that_comes_often_is_said_a_few_times_a_minute_and_summed_up_once() -> None:
-    rare = Rare("device silent", "warning")
-    with capture_logs() as logs:
-        for number in range(8):
-            rare.say(0.0, device=number)
-        rare.sum_up(0.0)
-        rare.say(10.0, device=8)
-        rare.sum_up(10.0)
-        rare.say(20.0, device=9)
-        rare.sum_up(59.0)
-        assert [entry["device"] for entry in logs] == [0, 1, 2, 3, 4, 7]
-        rare.sum_up(60.0)
-        rare.sum_up(120.0)
-        rare.say(121.0, device=10)
-
-    assert [(entry["device"], entry.get("and_more")) for entry in logs[5:]] == [(7, 2), (9, 1), (10, None)]
-
-
-def test_many_that_change_are_counted_not_listed() -> None:
-    hall = Hall()
-    many = [("plant", f"d{number:03}") for number in range(420)]
-    hall.wait(600, *many, PUMP, every=30)
-    with capture_logs() as logs:
-        hall.wait(600, PUMP, every=30)
-        hall.hear(*many)
-        hall.tick()
-
-    fallen = [entry for entry in logs if entry["event"] == "device silent"]
-    assert len(fallen) == 6
-    assert fallen[-1]["and_more"] == 414
-    assert len([entry for entry in logs if entry["event"] == "device back"]) == 6
 
 
 def test_the_status_names_the_first_few_and_says_how_many_more() -> None:

@@ -31,6 +31,8 @@ START_DEADLINE: Final = 60.0
 SETTLE_DEADLINE: Final = 15.0
 """Seconds for the detector to have read what was delivered, and for the last bytes to leave the serial line."""
 
+_TRUTH: Final = msgspec.json.Decoder(Truth)
+
 _ASK_EVERY: Final = 0.5
 
 
@@ -152,7 +154,7 @@ class _Show:
             for text in file:
                 if text.endswith(b"\n"):
                     self.truth_read += len(text)
-                    self.score.fault(msgspec.json.decode(text, type=Truth))
+                    self.score.fault(_TRUTH.decode(text))
         for record in self.follower.poll(timeout):
             if record.topic == self.kafka.readings_topic:
                 wire.decode_reading(record.value)
