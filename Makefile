@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Folders too, so that a file that was deleted counts as a change.
 SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
-.PHONY: help demo test check bench faults faults-detect fuzz clean servers
+.PHONY: help demo test check deb bench faults faults-detect fuzz clean servers
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -28,6 +28,13 @@ check: .venv/dev ## run the linter, the formatter's check, the type checker and 
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# VERSION: that of a release. ARCHITECTURES need no machine of their own.
+VERSION ?=
+ARCHITECTURES ?= amd64 arm64
+
+deb: .venv/gateway ## build the Debian packages for ARCHITECTURES="amd64 arm64" into dist
+	tools/debian/build "$(VERSION)" $(ARCHITECTURES)
 
 bench: .venv/dev servers ## measure rates, processor time, latency and memory
 	.venv/bin/python tests/bench/run.py
@@ -53,7 +60,7 @@ faults-detect: .venv/dev servers ## play ROUNDS=20 of random faults from SEED=1 
 	.venv/bin/python tests/faults/detect_laboratory.py --rounds $(ROUNDS) --seed $(SEED) --faults "$(FAULTS)"
 
 clean: ## remove everything that these targets have made, the Kafka jars included
-	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp names what is complete: the environment, the gateway in it, the tools for tests and checks.

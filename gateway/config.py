@@ -52,8 +52,8 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: who this gateway is.
 
     Attributes:
-        id: names it in every record; must differ between gateways. Empty: the board's serial number, else one drawn
-            at the first start and kept in state_dir.
+        id: names it in every record; must differ between gateways. Empty: the board's serial number (and, of a
+            service gateway@NAME, the name), else one drawn at the first start and kept in state_dir.
         state_dir: where it keeps what must survive a restart. Empty: $STATE_DIRECTORY (systemd), else
             ~/.local/state/gateway.
         device_names: `gateway` if two gateways may use one name for two devices, `global` if a name is one device.

@@ -196,21 +196,26 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
             await daemon.run(stop)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command gatewayd.
-
-    Returns 0 after an ordered stop, 2 if the configuration is refused, 3 if another daemon delivers as this gateway.
-    """
-    parser = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The arguments of gatewayd."""
+    made = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
+    made.add_argument(
         "--config",
         type=Path,
         default=usual_path("gateway"),
         help="configuration file (default: $GATEWAY_CONFIG, else /etc/gateway/gateway.toml)",
     )
-    parser.add_argument("--check", action="store_true", help="check the configuration and exit")
-    parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
-    options = parser.parse_args(arguments)
+    made.add_argument("--check", action="store_true", help="check the configuration and exit")
+    made.add_argument("--version", action="version", version=version("iot-edge-gateway"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command gatewayd.
+
+    Returns 0 after an ordered stop, 2 if the configuration is refused, 3 if another daemon delivers as this gateway.
+    """
+    options = parser().parse_args(arguments)
     one_arena()
     try:
         if options.check:

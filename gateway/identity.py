@@ -1,6 +1,7 @@
 """Who this gateway is: an id that stays, and that no cloned card shares."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Final
@@ -28,15 +29,17 @@ def state_folder(configured: str, service: str) -> Path:
 def gateway_id(settings: Gateway, board_serial: Path = BOARD_SERIAL) -> str:
     """The id of this gateway: the configured one, the board's serial number, or one kept in the state folder.
 
-    Never the host name or the machine id alone: cloned cards share them. An id drawn here is durable on return.
+    Never the host name or the machine id alone: cloned cards share them. An id drawn here is durable on return. One of
+    several gateways on a board is called $GATEWAY_INSTANCE by systemd, and its id is the number and that name.
 
     Raises:
-        ConfigError: an id has to be drawn and cannot be kept.
+        ConfigError: an id has to be drawn and cannot be kept, or the name of the instance cannot be part of one.
     """
     if settings.id:
         return settings.id
     if serial := _board_serial(board_serial):
-        return serial
+        instance = os.environ.get("GATEWAY_INSTANCE", "")
+        return f"{serial}-{_allowed(instance)}" if instance else serial
     path = state_dir(settings) / "gateway-id"
     try:
         return path.read_text(encoding="ascii").strip() or _draw(path)
@@ -44,6 +47,15 @@ def gateway_id(settings: Gateway, board_serial: Path = BOARD_SERIAL) -> str:
         return _draw(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}; set gateway.id in the configuration") from None
+
+
+def _allowed(instance: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,80}", instance) is None:
+        raise ConfigError(
+            f"$GATEWAY_INSTANCE: {instance!r} cannot be part of an id; allowed: letters, digits, . _ -, at most 80 of them; "
+            "rename the instance, or set gateway.id"
+        )
+    return instance
 
 
 def _board_serial(path: Path) -> str:

@@ -41,16 +41,15 @@ COMMANDS: Final = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command gatewayctl; returns its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """What parses `words`: with the arguments of the command that they begin with, and the names of the others."""
+    all_of_it = argparse.ArgumentParser(
         prog="gatewayctl",
         description="Looks after the edge gateway.",
         epilog="`gatewayctl COMMAND --help` tells more.",
     )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    all_of_it.add_argument("--version", action="store_true", help="print the version")
+    commands = all_of_it.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
         chosen = name in words[:1]
         command = commands.add_parser(name, help=summary, add_help=chosen)
@@ -60,14 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    options = parser.parse_args(words)
+    return all_of_it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command gatewayctl; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = parser(words)
+    options = chosen.parse_args(words)
     if options.version:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
 
         sys.stdout.write(f"gatewayctl {version('iot-edge-gateway')}\n")
         return 0
     if options.command is None:
-        parser.print_help()
+        chosen.print_help()
         return 2
     try:
         code: int = options.run(options)

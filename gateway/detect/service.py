@@ -132,6 +132,24 @@ def run(config: DetectConfig, make_bank: MakeBank, path: Path) -> int:
     return 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the service; its command `backtest` has its own."""
+    made = argparse.ArgumentParser(
+        prog="gateway-detect",
+        description="Reads readings back from Kafka and flags anomalies.",
+        epilog="`gateway-detect backtest --help` tells how to run it over recorded readings.",
+    )
+    made.add_argument(
+        "--config",
+        type=Path,
+        default=usual_path("detect"),
+        help="configuration file (default: $DETECT_CONFIG, else /etc/gateway/detect.toml)",
+    )
+    made.add_argument("--check", action="store_true", help="check the configuration and exit")
+    made.add_argument("--version", action="version", version=version("iot-edge-gateway"))
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gateway-detect. Returns 0 after an ordered stop, 2 if the configuration is refused."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -139,20 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.detect.backtest.command import main as backtest  # noqa: PLC0415 - the service needs nothing of it
 
         return backtest(words[1:])
-    parser = argparse.ArgumentParser(
-        prog="gateway-detect",
-        description="Reads readings back from Kafka and flags anomalies.",
-        epilog="`gateway-detect backtest --help` tells how to run it over recorded readings.",
-    )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=usual_path("detect"),
-        help="configuration file (default: $DETECT_CONFIG, else /etc/gateway/detect.toml)",
-    )
-    parser.add_argument("--check", action="store_true", help="check the configuration and exit")
-    parser.add_argument("--version", action="version", version=version("iot-edge-gateway"))
-    options = parser.parse_args(words)
+    options = parser().parse_args(words)
     try:
         if options.check:
             sys.stdout.write(check_detect(options.config).text())

@@ -34,7 +34,7 @@ def values(unit: Path, key: str) -> list[str]:
 
 
 def test_each_service_has_its_unit() -> None:
-    assert [unit.name for unit in UNITS] == ["gateway-detect.service", "gateway.service"]
+    assert [unit.name for unit in UNITS] == ["gateway-detect.service", "gateway.service", "gateway@.service"]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -46,7 +46,10 @@ def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
     assert unit.name not in analyze("verify", "--recursive-errors=no", str(copy))
 
 
-@pytest.mark.parametrize(("name", "highest"), [("gateway.service", 1.5), ("gateway-detect.service", 1.2)])
+@pytest.mark.parametrize(
+    ("name", "highest"),
+    [("gateway.service", 1.5), ("gateway@.service", 1.5), ("gateway-detect.service", 1.2)],
+)
 def test_each_service_is_as_confined_as_its_work_allows(name: str, highest: float) -> None:
     report = analyze("security", "--offline=true", str(CHECKOUT / "systemd" / name))
 
@@ -67,7 +70,7 @@ def test_each_unit_starts_a_command_that_the_project_installs(unit: Path) -> Non
 def test_an_outage_never_makes_systemd_give_up_but_a_refused_configuration_does(unit: Path) -> None:
     assert values(unit, "StartLimitIntervalSec") == ["0"]
     assert values(unit, "Restart") == ["always"]
-    refused = "2 3" if unit.name == "gateway.service" else "2"
+    refused = "2" if unit.name == "gateway-detect.service" else "2 3"
     assert values(unit, "RestartPreventExitStatus") == [refused]
 
 
@@ -77,3 +80,21 @@ def test_no_start_waits_for_the_network_or_the_time(unit: Path) -> None:
 
     assert "network-online.target" not in waits
     assert "time-sync.target" not in waits
+
+
+def test_an_instance_is_the_gateway_with_a_file_and_folders_of_its_own() -> None:
+    def directives(name: str) -> set[str]:
+        lines = (CHECKOUT / "systemd" / name).read_text(encoding="utf-8").splitlines()
+        return {line for line in lines if line and not line.startswith("#")}
+
+    own = directives("gateway@.service") - directives("gateway.service")
+
+    assert own == {
+        "Description=Edge gateway %i: sensors to Kafka",
+        "Documentation=file:/etc/gateway/%i.toml",
+        "Environment=GATEWAY_INSTANCE=%i",
+        "ExecStart=/opt/gateway/bin/gatewayd --config /etc/gateway/%i.toml",
+        "RuntimeDirectory=gateway@%i",
+        "StateDirectory=gateway@%i",
+    }
+    assert len(directives("gateway@.service")) == len(directives("gateway.service")) + 1

@@ -46,7 +46,7 @@ Progress = Callable[[int], None]
 
 def main(arguments: Sequence[str]) -> int:
     """The command `gateway-detect backtest`. Returns 0 when done, 2 if there is nothing to judge or something is refused."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return _backtest(options)
     except (RefusedError, ConfigError) as error:
@@ -59,37 +59,34 @@ def main(arguments: Sequence[str]) -> int:
         return 141
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The arguments of `gateway-detect backtest`."""
+    made = argparse.ArgumentParser(
         prog="gateway-detect backtest",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.csv", help="recorded readings")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="detect.toml (default: no settings)")
-    parser.add_argument("--topic", help="in place of a file: this readings topic, at the Kafka of --config")
-    parser.add_argument(
+    made.add_argument("file", nargs="?", type=Path, metavar="FILE.csv", help="recorded readings")
+    made.add_argument("--config", type=Path, metavar="FILE", help="detect.toml (default: no settings)")
+    made.add_argument("--topic", help="in place of a file: this readings topic, at the Kafka of --config")
+    made.add_argument(
         "--from",
         dest="begin",
         type=_moment,
         metavar="TIME",
         help="with --topic: what Kafka got from then on: 90min, 12h, 7d ago, or a time such as 2026-01-31T08:00 (UTC)",
     )
-    parser.add_argument(
-        "--to", dest="end", type=_moment, metavar="TIME", help="with --topic: and before then"
-    )
-    parser.add_argument(
+    made.add_argument("--to", dest="end", type=_moment, metavar="TIME", help="with --topic: and before then")
+    made.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
         help="when something was really wrong: CSV or JSON (docs/detection.md)",
     )
-    parser.add_argument("--plot", type=Path, metavar="OUT", help="draw it, as an .html or a .png file")
-    parser.add_argument(
-        "--scores", type=Path, metavar="OUT.csv", help="write a score from 0 to 1 for each row"
-    )
-    parser.add_argument("--json", action="store_true", help="print what was found as one JSON object")
-    return parser
+    made.add_argument("--plot", type=Path, metavar="OUT", help="draw it, as an .html or a .png file")
+    made.add_argument("--scores", type=Path, metavar="OUT.csv", help="write a score from 0 to 1 for each row")
+    made.add_argument("--json", action="store_true", help="print what was found as one JSON object")
+    return made
 
 
 def _moment(text: str) -> int:
