@@ -186,6 +186,15 @@ class RawSource(Source, Protocol):
         On a link that is up it hears at once that it is `opened`. One tap at a time; without one it costs a look.
         """
 
+    def origin(self, place: str, size: int, *, rejected: bool) -> Origin:
+        """Where a payload comes from that came before and was not decoded, by the settings as they are. It remembers nothing.
+
+        It had `size` bytes and came from `place`; `rejected`: it went to reject(), and not to payload().
+
+        Raises:
+            DecodeError: it must not be decoded now either.
+        """
+
     def replay(self, piece: Piece, intake: Intake) -> None:
         """Hand over what run() handed over when this piece came, as if it came now.
 

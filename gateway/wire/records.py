@@ -19,6 +19,9 @@ VERSION: Final = 1
 CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
 """The flag of a reading whose times are those of a clock in doubt."""
 
+RECOVERED: Final = str(Quality.RECOVERED.name).lower()
+"""The flag of a reading that was made of a dead letter."""
+
 
 class WireError(Exception):
     """A record is not what this contract describes. The text says in what."""
@@ -79,6 +82,9 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
         text: the same bytes for the eye, if they are UTF-8.
         spool, seq: its place in the spool, numbered with the readings; that of the reading if Kafka refused one. Known
             only once it is sent.
+        kind: `undecoded`, `unknown device`, `damaged` (rejected before it came to a decoder) or `refused` (a reading, by
+            Kafka). Empty: sent by an earlier version, which did not say.
+        flags: as of Reading, of what would have been its readings.
     """
 
     v: int
@@ -92,6 +98,31 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     spool: str = ""
     seq: Sequence = 0
+    kind: str = ""
+    flags: tuple[str, ...] = ()
+
+
+class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The mark of a dead letter that was replayed: its readings were written in the same transaction.
+
+    It lies in the partition of its letter, behind it, so that retention never takes it away before the letter.
+
+    Attributes:
+        v: version of this contract; always there.
+        gateway, source: of the letter.
+        replayed: partition and offset of the letter, with a colon between them.
+        spool: what its readings have there; they are numbered from 1.
+        readings: how many they are.
+        time: when it was replayed, in nanoseconds since 1970 UTC.
+    """
+
+    v: int
+    gateway: str
+    source: str
+    replayed: str
+    spool: str
+    readings: Sequence
+    time: Nanoseconds
 
 
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
