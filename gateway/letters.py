@@ -25,6 +25,9 @@ class Place(NamedTuple):
         return f"{self.partition}:{self.offset}"
 
 
+Id = tuple[str, str]
+"""Of a letter: its gateway, and the spool id that its readings have if it is replayed."""
+
 Address = Place | str
 """Of one letter, or the id of a group of them."""
 
@@ -44,12 +47,17 @@ class Letter(NamedTuple):
 
     @property
     def spool(self) -> str:
-        """The spool id that its readings have if it is replayed. It is that of no other letter, and of this one for ever.
+        """The spool id that its readings have if it is replayed: that of no other letter of its gateway, and for ever.
 
         A letter that was written twice (at-least-once) has one id, as it has one number in its spool.
         """
         one = self.content
         return f"{one.spool}-{one.seq}" if one.spool else f"letter-{self.place.partition}-{self.place.offset}"
+
+    @property
+    def id(self) -> "Id":
+        """What tells it from all others. Gateways with cards that were cloned may have one spool id."""
+        return self.content.gateway, self.spool
 
     @property
     def group(self) -> str:
@@ -111,16 +119,18 @@ class Found:
     """What there is in the topic. Takes its records in order within each partition.
 
     Attributes:
-        letters: those that are meant, by the spool id of their readings.
-        marks: of all letters that were replayed, likewise.
+        letters: those that are meant.
+        copies: where letters lie that are there already, as they were written twice.
+        marks: of all letters that were replayed.
         damaged: records that are neither.
         left: letters that are meant and were not taken, as there was no room.
     """
 
     def __init__(self, wanted: Callable[[Letter], bool], *, kept: int, room: int) -> None:
         """Of the payload of each `kept` bytes are kept, and of all of them together `room` bytes."""
-        self.letters: dict[str, Letter] = {}
-        self.marks: dict[str, Replayed] = {}
+        self.letters: dict[Id, Letter] = {}
+        self.copies: set[Place] = set()
+        self.marks: dict[Id, Replayed] = {}
         self.damaged = self.left = 0
         self._wanted = wanted
         self._kept = kept
@@ -134,10 +144,13 @@ class Found:
             self.damaged += 1
             return
         if isinstance(one, Replayed):
-            self.marks[one.spool] = one
+            self.marks[one.gateway, one.spool] = one
             return
         letter = Letter(place, sent, one)
-        if letter.spool in self.letters or not self._wanted(letter):
+        if not self._wanted(letter):
+            return
+        if letter.id in self.letters:
+            self.copies.add(place)
             return
         kept = one.payload[: self._kept]
         if len(kept) > self._room:
@@ -145,12 +158,12 @@ class Found:
             return
         self._room -= len(kept)
         content = msgspec.structs.replace(one, payload=kept, text="")
-        self.letters[letter.spool] = Letter(place, sent, content)
+        self.letters[letter.id] = Letter(place, sent, content)
 
     def groups(self) -> list[Group]:
         """The letters by gateway, source, place and reason; those with the latest letter first."""
         groups: dict[str, Group] = {}
-        for spool, letter in self.letters.items():
+        for id_, letter in self.letters.items():
             one = letter.content
             group = groups.get(letter.group)
             if group is None:
@@ -158,7 +171,7 @@ class Found:
                     letter, 0, 0, one.received, one.received, one.size, one.size
                 )
             group.count += 1
-            group.replayed += spool in self.marks
+            group.replayed += id_ in self.marks
             group.first, group.last = min(group.first, one.received), max(group.last, one.received)
             group.smallest, group.largest = min(group.smallest, one.size), max(group.largest, one.size)
             if one.received >= group.newest.content.received:

@@ -176,7 +176,7 @@ def _failed(text: str, code: int = 2) -> int:
 def _check_all_there(wanted: Sequence[Address], found: Found) -> None:
     if found.left:
         return  # what was asked for may be among those
-    places = {one.place for one in found.letters.values()}
+    places = {one.place for one in found.letters.values()} | found.copies
     groups = {one.group for one in found.letters.values()}
     for one in wanted:
         if one not in places and one not in groups:
@@ -190,8 +190,8 @@ def _plan(recovery: "Recovery", found: Found) -> Plan:
     from gateway.recovery import Unrecoverable  # noqa: PLC0415 - as above
 
     plan = Plan([], [], [], found.left)
-    for spool, letter in sorted(found.letters.items(), key=lambda item: item[1].place):
-        if spool in found.marks:
+    for id_, letter in sorted(found.letters.items(), key=lambda item: item[1].place):
+        if id_ in found.marks:
             plan.already.append(letter)
             continue
         try:

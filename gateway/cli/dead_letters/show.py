@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     except (ConfigError, ReadbackError, _Absent) as error:
         sys.stderr.write(f"gatewayctl dead-letters show: {plain(str(error))}\n")
         return 2
-    mark = found.marks.get(letter.spool)
+    mark = found.marks.get(letter.id)
     try:
         now = Now(recovery.make(letter).readings, "", "")
     except Unrecoverable as error:

@@ -12,7 +12,7 @@ from gateway.kafka.letters_topic import LettersTopic
 from gateway.kafka.readback import ReadbackError
 from gateway.kafka.replaying import Replaying
 from gateway.kafka.sink import PositionUnknownError
-from gateway.letters import Found, Letter
+from gateway.letters import Found, Id, Letter
 from gateway.recovery import Made, Recovery
 
 ROUND: Final = 1_000
@@ -49,8 +49,8 @@ class _Writing:
         self._kafka = kafka
         self._recovery = recovery
         self._replaying = Replaying(kafka, gateway)
-        self._left = {one.letter.spool: one for one in made}
-        self._tried: set[str] = set()
+        self._left = {one.letter.id: one for one in made}
+        self._tried: set[Id] = set()
         self.outcome = Outcome([], [], [], "")
 
     async def run(self, told: Callable[[int], None]) -> Outcome:
@@ -77,10 +77,8 @@ class _Writing:
         """From now on nobody else writes, so what has no mark yet gets none but ours."""
         await self._replaying.begin()
         marks = await asyncio.to_thread(_marks, self._kafka, [one.letter for one in self._left.values()])
-        for spool in marks & self._left.keys():
-            (self.outcome.written if spool in self._tried else self.outcome.already).append(
-                self._left.pop(spool)
-            )
+        for id_ in marks & self._left.keys():
+            (self.outcome.written if id_ in self._tried else self.outcome.already).append(self._left.pop(id_))
         for lot in _rounds(list(self._left.values())):
             await self._round(lot)
             told(len(self.outcome.written))
@@ -88,14 +86,14 @@ class _Writing:
     async def _round(self, lot: list[Made]) -> None:
         """All of these in one transaction, without those of which Kafka refuses a record."""
         while lot:
-            self._tried |= {one.letter.spool for one in lot}
+            self._tried |= {one.letter.id for one in lot}
             owners: dict[Record, Made] = {}
             for one in lot:
                 owners.update(dict.fromkeys(self._recovery.records(one), one))
             sent = await self._replaying.write(list(owners))
             for record, reason in sent.refused:
                 one = owners[record]
-                if self._left.pop(one.letter.spool, None) is not None:
+                if self._left.pop(one.letter.id, None) is not None:
                     self.outcome.refused.append((one, reason))
                     lot = [other for other in lot if other is not one]
             if sent.refused:
@@ -103,7 +101,7 @@ class _Writing:
             if sent.pending:
                 raise _UnfinishedError(sent.trouble)
             for one in lot:
-                self.outcome.written.append(self._left.pop(one.letter.spool))
+                self.outcome.written.append(self._left.pop(one.letter.id))
             return
 
 
@@ -121,8 +119,8 @@ def write(
     return asyncio.run(_Writing(kafka, gateway, recovery, made).run(told))
 
 
-def _marks(kafka: Kafka, letters: Sequence[Letter]) -> set[str]:
-    """Which letters were replayed that lie where these do, or behind them: the spool ids of their readings.
+def _marks(kafka: Kafka, letters: Sequence[Letter]) -> set[Id]:
+    """Which letters were replayed that lie where these do, or behind them.
 
     Raises:
         ReadbackError: see there.
