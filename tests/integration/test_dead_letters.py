@@ -289,3 +289,25 @@ def test_without_a_yes_nothing_is_written(
     assert main(["dead-letters", "replay", "--config", str(config)]) == 2
     assert "nobody said yes" in capsys.readouterr().err
     assert marks(kafka, topic) == []
+
+
+def test_without_kafka_what_gatewayd_knows_is_shown_and_said_to_be_no_more(
+    tmp_path: Path, ctl: Ctl, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.kafka.readback.ANSWER_TIMEOUT", 0.3)
+    with SerialLine(tmp_path) as line:
+        source = f'[sources.line]\nkind = "serial"\nport = "{line.name}"\n'
+        with Daemon(tmp_path / "gw", "127.0.0.1:1", source) as daemon:
+            wait_until(lambda: daemon.state("line") == "connected", "the port")
+            line.write(b"neither\nnor\n")
+            wait_until(lambda: daemon.status()["spool"]["dead_letters"] == 2, "the letters")
+            where = ["--config", str(daemon.config)]
+            assert main(["dead-letters", "list", *where]) == 2
+            printed = capsys.readouterr()
+            assert "Kafka cannot be read: 127.0.0.1:1: " in printed.err
+            assert "2 dead letters in the spool of gatewayd" in printed.out
+            assert "line: since its start 2 undecoded" in printed.out
+            code, [listed] = ctl("list", *where)
+            assert (code, listed["gateway"], listed["waiting"], listed["groups"]) == (2, "pi-7", 2, [])
+            assert ctl("show", "0:1", *where) == (2, [])
+            assert ctl("replay", "0:1", "--yes", *where) == (2, [])
