@@ -188,7 +188,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         time: when this was made, by its clock, in nanoseconds since 1970 UTC.
         state: `stopped` in the last one before an orderly end.
         health: as `gatewayctl status` has it.
-        delivered_until: all readings that it received before this time (their `received`) are in Kafka before this record.
+        delivered_until: all readings that it received before this time (their `received`) are in Kafka before this record,
+            but those that are made later of dead letters.
         every_s: seconds until the next one, at most.
         reasons: for its health, the first few.
         clock_unset: its clock was not known to be right, so neither are the times.
