@@ -1,5 +1,6 @@
 """`gatewayctl dead-letters` on a real Kafka: what is replayed is there once, whatever happens meanwhile."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from waiting import wait_until
 from gateway import wire
 from gateway.cli.main import main
 from gateway.kafka import letters_topic
+from gateway.kafka.replaying import Replaying
 
 REPLAY = ["dead-letters", "replay", "--yes", "--config"]
 
@@ -38,7 +40,7 @@ def ctl(capsys: pytest.CaptureFixture[str]) -> Ctl:
         printed = capsys.readouterr()
         print(printed.err)
         if words[0] == "replay":
-            return code, [json.loads(line) for line in printed.out.splitlines()]
+            return code, [json.loads(line) for line in printed.out.splitlines() if line.startswith("{")]
         return code, [json.loads(printed.out)] if printed.out else []
 
     return run
@@ -141,7 +143,7 @@ def test_a_replay_killed_at_any_step_and_repeated_writes_each_letter_once(
     begun = Counter(one.partition(":")[0] for one in marks(kafka, f"{topic}-letters"))
     assert {begun[str(step)] for step in steps} == {0, 2, 4}, "before, between and behind the transactions"
     for _ in range(2):
-        with ThreadPoolExecutor(4) as threads:  # most of the time they wait for Kafka
+        with ThreadPoolExecutor(8) as threads:  # most of the time they wait for Kafka
             assert set(threads.map(lambda config: main([*REPLAY, str(config)]), configs)) == {0}
     found = Counter((one.gateway, one.spool, one.seq) for one in readings(kafka, topic))
     expected = [
@@ -191,6 +193,34 @@ def test_a_mark_hidden_behind_the_open_transaction_of_a_gateway_is_waited_for(
 
     assert (code, [one["state"] for one in done]) == (0, ["replayed before"])
     assert readings(kafka, topic) == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("moment", ["begin", "write"])
+def test_a_replay_that_another_one_overtakes_at_any_moment_writes_nothing_twice(
+    moment: str,
+    tmp_path: Path,
+    kafka: KafkaServer,
+    topic: str,
+    ctl: Ctl,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = configured(tmp_path, kafka.bootstrap, f"{topic}-letters", topic)
+    kafka.create_topic(topic)
+    kafka.create_topic(f"{topic}-letters")
+    produce(kafka.bootstrap, f"{topic}-letters", [wire.encode_dead_letter(letter(1, b"a=1 b=2"))])
+    work = getattr(Replaying, moment)
+
+    async def overtaken(*args: Any) -> Any:
+        monkeypatch.setattr(Replaying, moment, work)
+        assert await asyncio.to_thread(main, [*REPLAY, str(config)]) == 0
+        return await work(*args)
+
+    monkeypatch.setattr(Replaying, moment, overtaken)
+    code, done = ctl("replay", "--yes", "--config", str(config))
+
+    assert (code, done[-1]["state"]) == (0, "replayed before")
+    assert [(one.sensor, one.seq) for one in readings(kafka, topic)] == [("a", 1), ("b", 2)]
 
 
 @pytest.mark.timeout(60)
@@ -277,18 +307,10 @@ def test_letters_are_listed_by_what_they_have_in_common_and_found_by_filters(
         printed = capsys.readouterr()
         assert printed.out
         assert all(one.isprintable() or one == "\n" for one in printed.out + printed.err), words
-
-
-def test_without_a_yes_nothing_is_written(
-    tmp_path: Path, kafka: KafkaServer, topic: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = configured(tmp_path, kafka.bootstrap, topic, f"{topic}-readings")
-    kafka.create_topic(topic)
-    produce(kafka.bootstrap, topic, [wire.encode_dead_letter(letter(1, b"a=1"))])
-
-    assert main(["dead-letters", "replay", "--config", str(config)]) == 2
+    produce(kafka.bootstrap, topic, [wire.encode_dead_letter(letter(7, b"a=1"))])
+    assert main(["dead-letters", "replay", *where]) == 2
     assert "nobody said yes" in capsys.readouterr().err
-    assert marks(kafka, topic) == []
+    assert ctl("list", *where)[1][0]["replayed"] == 0
 
 
 def test_without_kafka_what_gatewayd_knows_is_shown_and_said_to_be_no_more(

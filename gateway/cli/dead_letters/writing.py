@@ -14,6 +14,7 @@ from gateway.kafka.replaying import Replaying
 from gateway.kafka.sink import PositionUnknownError
 from gateway.letters import Found, Id, Letter
 from gateway.recovery import Made, Recovery
+from gateway.wire import Replayed, encode_replayed
 
 ROUND: Final = 1_000
 """Readings of a transaction, or those of one letter if it has more."""
@@ -50,7 +51,7 @@ class _Writing:
         self._recovery = recovery
         self._replaying = Replaying(kafka, gateway)
         self._left = {one.letter.id: one for one in made}
-        self._tried: set[Id] = set()
+        self._tried: dict[Id, set[bytes]] = {}  # their marks, whose times differ from those of others
         self.outcome = Outcome([], [], [], "")
 
     async def run(self, told: Callable[[int], None]) -> Outcome:
@@ -77,8 +78,9 @@ class _Writing:
         """From now on nobody else writes, so what has no mark yet gets none but ours."""
         await self._replaying.begin()
         marks = await asyncio.to_thread(_marks, self._kafka, [one.letter for one in self._left.values()])
-        for id_ in marks & self._left.keys():
-            (self.outcome.written if id_ in self._tried else self.outcome.already).append(self._left.pop(id_))
+        for id_ in marks.keys() & self._left.keys():
+            ours = encode_replayed(marks[id_]) in self._tried.get(id_, ())
+            (self.outcome.written if ours else self.outcome.already).append(self._left.pop(id_))
         for lot in _rounds(list(self._left.values())):
             await self._round(lot)
             told(len(self.outcome.written))
@@ -86,10 +88,11 @@ class _Writing:
     async def _round(self, lot: list[Made]) -> None:
         """All of these in one transaction, without those of which Kafka refuses a record."""
         while lot:
-            self._tried |= {one.letter.id for one in lot}
             owners: dict[Record, Made] = {}
             for one in lot:
-                owners.update(dict.fromkeys(self._recovery.records(one), one))
+                records = self._recovery.records(one)
+                self._tried.setdefault(one.letter.id, set()).add(records[-1].value)
+                owners.update(dict.fromkeys(records, one))
             sent = await self._replaying.write(list(owners))
             for record, reason in sent.refused:
                 one = owners[record]
@@ -119,8 +122,8 @@ def write(
     return asyncio.run(_Writing(kafka, gateway, recovery, made).run(told))
 
 
-def _marks(kafka: Kafka, letters: Sequence[Letter]) -> set[Id]:
-    """Which letters were replayed that lie where these do, or behind them.
+def _marks(kafka: Kafka, letters: Sequence[Letter]) -> dict[Id, Replayed]:
+    """The marks of all letters that lie where these do, or behind them.
 
     Raises:
         ReadbackError: see there.
@@ -137,7 +140,7 @@ def _marks(kafka: Kafka, letters: Sequence[Letter]) -> set[Id]:
         take(topic, found)
     finally:
         topic.close()
-    return set(found.marks)
+    return found.marks
 
 
 def _rounds(made: Sequence[Made]) -> Iterator[list[Made]]:
