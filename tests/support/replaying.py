@@ -22,8 +22,10 @@ from gateway.cli.main import main
 
 RECEIVED: Final = 1_763_812_800_000_000_000
 SPOOL: Final = "5fa2a03dc5b0d8c1"
-STEPS: Final = 11
-"""Of a replay in two transactions."""
+STEPS: Final = (1, 2, 3, 4, 5, 6, 7, 11, 12)
+"""Of a replay in two transactions: all but those of the second one that differ from the first one's in nothing. At the last
+one it is over.
+"""
 
 IN_TWO: Final = 6
 """Readings and marks of a transaction, so that four letters of two readings take two."""
