@@ -186,6 +186,17 @@ class RawSource(Source, Protocol):
         On a link that is up it hears at once that it is `opened`. One tap at a time; without one it costs a look.
         """
 
+    def replay(self, piece: Piece, intake: Intake) -> None:
+        """Hand over what run() handed over when this piece came, as if it came now.
+
+        Takes the pieces in their order, and touches no link. Not for a source that runs.
+        """
+
+
+@runtime_checkable
+class DecodingSource(Source, Protocol):
+    """A source whose payloads go through a decoder, so that one that could not be decoded can be tried again."""
+
     def origin(self, place: str, size: int, *, rejected: bool) -> Origin:
         """Where a payload comes from that came before and was not decoded, by the settings as they are. It remembers nothing.
 
@@ -193,10 +204,4 @@ class RawSource(Source, Protocol):
 
         Raises:
             DecodeError: it must not be decoded now either.
-        """
-
-    def replay(self, piece: Piece, intake: Intake) -> None:
-        """Hand over what run() handed over when this piece came, as if it came now.
-
-        Takes the pieces in their order, and touches no link. Not for a source that runs.
         """

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from devices.errors import DecodeError
 from devices.reading import Quality, Reading
-from devices.source import Home, RawSource
+from devices.source import DecodingSource, Home
 from gateway.clock import Clock
 from gateway.config import GatewayConfig
 from gateway.intake import DAMAGED, REMEDIES, STRANGER, UNDECODED, flagged, stranger
@@ -76,7 +76,7 @@ class Recovery:
         spec = self._specs.get(one.source)
         if spec is None:
             raise Unrecoverable(SOURCELESS, f"the configuration has no source {one.source!r} any more")
-        if not isinstance(spec.source, RawSource):
+        if not isinstance(spec.source, DecodingSource):
             raise Unrecoverable(
                 SOURCELESS, f"source {one.source} has no decoder: its kind makes readings of its own"
             )
@@ -93,7 +93,7 @@ class Recovery:
         return [*records, self._records.of_mark(mark, letter.place.partition)]
 
 
-def _decoded(one: DeadLetter, source: RawSource, allowed: Sequence[str]) -> list[Reading]:
+def _decoded(one: DeadLetter, source: DecodingSource, allowed: Sequence[str]) -> list[Reading]:
     rejected = one.kind not in (UNDECODED, STRANGER)
     try:
         origin = source.origin(one.place, one.size, rejected=rejected)

@@ -162,7 +162,7 @@ class MqttSource:
             self._mark("opened")
 
     def origin(self, place: str, size: int, *, rejected: bool) -> Origin:  # noqa: ARG002 - messages are whole
-        """See devices.source.RawSource."""
+        """See devices.source.DecodingSource."""
         origin, refusal = self._subscriptions.of(place)
         if refusal := refusal or self._too_large(size):
             raise DecodeError(refusal)

@@ -139,7 +139,7 @@ class SerialPort:
             self._line.listen(tap)
 
     def origin(self, place: str, size: int, *, rejected: bool) -> Origin:  # noqa: ARG002 - ports are renamed
-        """See devices.source.RawSource."""
+        """See devices.source.DecodingSource."""
         if rejected:
             raise DecodeError("it is no whole frame, or was damaged on the way")
         return msgspec.structs.replace(self._origin, memory={})
