@@ -19,8 +19,8 @@ from gateway.kafka.sink import MAX_RECORDS, PositionUnknownError, Sink
 from gateway.ledger import Ledger
 from gateway.position import Position
 from gateway.records import Records
+from gateway.round import Round
 from gateway.spool import Batch, Spool
-from gateway.wire import decode_dead_letter, decode_reading
 
 _log = structlog.get_logger()
 
@@ -46,15 +46,6 @@ class RivalError(Exception):
 
 class _PendingError(Exception):
     """Not everything was acknowledged: try again."""
-
-
-class _Round:
-    """Batches on their way, and those of their records that Kafka refused."""
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches = batches
-        self.last = batches[-1].last
-        self.refused: list[tuple[Record, str]] = []
 
 
 class Forward:
@@ -85,7 +76,7 @@ class Forward:
             wait=wait_exponential(0.2, LONGEST_PAUSE) + wait_random(0, 0.2),
             retry=retry_if_exception_type((_PendingError, KafkaUnavailableError)),
         )
-        self._on_its_way: _Round | None = None
+        self._on_its_way: Round | None = None
         self._predecessor = ""
         self._resumed = False
         self._supplanted = False
@@ -156,7 +147,7 @@ class Forward:
 
         If it turns out that only Kafka knows whether it has them, it is asked, and what it has is taken off.
         """
-        this = self._on_its_way = _Round(batches)
+        this = self._on_its_way = Round(batches)
         records = [record for batch in batches for record in self._records.of(batch, self._spool.id)]
         records += self._beat(self._records.received(batches[-1]))
 
@@ -185,7 +176,7 @@ class Forward:
         """Whether what Kafka refused is a status record, which nothing takes the place of."""
         return self._heartbeat is not None and self._heartbeat.refused(refused, reason)
 
-    def _in_their_place(self, this: _Round, refused: Sequence[tuple[Record, str]]) -> Iterator[Record]:
+    def _in_their_place(self, this: Round, refused: Sequence[tuple[Record, str]]) -> Iterator[Record]:
         """The dead letters to be sent instead of refused records, which are noted."""
         for record, reason in refused:
             if self._is_beat(record, reason):
@@ -196,26 +187,9 @@ class Forward:
             if letter is not None:
                 yield self._records.of_letter(letter)
 
-    def _settle(self, done: _Round) -> None:
+    def _settle(self, done: Round) -> None:
         """Kafka has this round: the readings, or the dead letters in the place of those that it refused."""
-        for record, reason in done.refused:
-            if self._records.is_letter(record):
-                source = decode_dead_letter(record.value).source
-                self._ledger.source(source).dead_letters_dropped += 1
-                _log.error("dead letter refused by kafka", source=source, reason=reason)
-                continue
-            reading = decode_reading(record.value)
-            batch = next(batch for batch in done.batches if batch.first <= reading.seq <= batch.last)
-            batch.counts[reading.source] -= 1
-            self._ledger.refused(reading.source)
-            _log.error(
-                "reading refused by kafka",
-                source=reading.source,
-                device=reading.device,
-                sensor=reading.sensor,
-                seq=reading.seq,
-                reason=reason,
-            )
+        done.settle(self._records, self._ledger)
         self._spool.commit(done.last)
         self._on_its_way = None
         self.last_delivery = self._said = time.monotonic()
@@ -286,19 +260,11 @@ class Forward:
             raise _PendingError(sent.trouble)
         self._said = time.monotonic()
 
-    def _position(self, this: _Round | None, *, ended: bool = False) -> Position:
+    def _position(self, this: Round | None, *, ended: bool = False) -> Position:
         """The position once this round is in Kafka."""
         totals = self._ledger.totals()
-        for batch in this.batches if this is not None else ():
-            for source, count in batch.counts.items():
-                totals[source].delivered += count
-        for record, _ in this.refused if this is not None else ():
-            if self._records.is_letter(record):
-                totals[decode_dead_letter(record.value).source].dead_letters_dropped += 1
-            else:
-                source = decode_reading(record.value).source
-                totals[source].delivered -= 1
-                totals[source].refused += 1
+        if this is not None:
+            this.add_to(totals, self._records)
         last = this.last if this is not None else self._spool.position
         spool = self._spool
         return Position(spool.id, spool.run_id, spool.epoch, last, self.unclean_stops or 0, ended, totals)

@@ -10,8 +10,9 @@ from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Home, Source
-from gateway.config import GatewayConfig, SourceKeys, check_kafka
+from gateway.config import GatewayConfig, SourceKeys
 from gateway.config_files import refusal
+from gateway.kafka_keys import check_kafka
 
 
 class SourceSpec(NamedTuple):
