@@ -43,9 +43,8 @@ class Worker:
             async with asyncio.timeout(within):
                 return await result
         except TimeoutError:
-            if (
-                not result.cancelled()
-            ):  # the call itself raised it, or came back while the loop stalled past the deadline
+            # The call itself raised it, or came back while the loop stalled past the deadline.
+            if not result.cancelled():
                 return result.result()
             self.end()
             raise HangError(f"the Kafka client did not come back in {within:.0f} s") from None
