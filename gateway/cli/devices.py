@@ -6,8 +6,9 @@ examples:
 """
 
 import argparse
-import importlib
 from typing import Final
+
+from gateway.cli.verbs import add_verbs, run_verb
 
 VERBS: Final = {
     "discover": ("gateway.cli.discover", "list the serial ports of this machine, and how to configure them"),
@@ -18,20 +19,7 @@ VERBS: Final = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Verbs of this command, each with its options."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (module_name, summary) in VERBS.items():
-        module = importlib.import_module(module_name)
-        verb = verbs.add_parser(
-            name,
-            help=summary,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(verb)
-        verb.set_defaults(run_verb=module.run)
+    add_verbs(parser, VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the verb."""
-    code: int = options.run_verb(options)
-    return code
+run = run_verb
