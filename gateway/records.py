@@ -10,6 +10,7 @@ from gateway.config import GatewayConfig
 from gateway.kafka.client import Record
 from gateway.spool import Batch
 from gateway.wire import (
+    BY_KAFKA,
     VERSION,
     DeadLetter,
     Replayed,
@@ -23,9 +24,6 @@ from gateway.wire import (
 
 REFUSED: Final = "refused"
 """The kind of a dead letter that stands in the place of a reading that Kafka refused."""
-
-BY_KAFKA: Final = "refused by Kafka"
-"""How the reason of such a letter begins."""
 
 
 class Records:

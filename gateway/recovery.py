@@ -13,9 +13,9 @@ from gateway.config import GatewayConfig
 from gateway.intake import DAMAGED, REMEDIES, STRANGER, UNDECODED, flagged, stranger
 from gateway.kafka.client import Record
 from gateway.letters import Letter
-from gateway.records import BY_KAFKA, REFUSED, Records
+from gateway.records import REFUSED, Records
 from gateway.sources import SourceSpec, open_sources
-from gateway.wire import VERSION, DeadLetter, Replayed, WireError, decode_reading, quality_of
+from gateway.wire import BY_KAFKA, VERSION, DeadLetter, Replayed, WireError, decode_reading, quality_of
 
 CUT: Final = "cut"
 FOREIGN: Final = "of another gateway"

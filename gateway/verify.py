@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, TypeVar
 
-import msgspec
-
+from gateway.findings import Damage, Findings, Gap, Place
 from gateway.numbers import Numbers
 from gateway.position import Position
 from gateway.recovered import Recovered
 from gateway.wire import (
+    BY_KAFKA,
     RECOVERED,
     Identity,
     Replayed,
@@ -26,9 +26,6 @@ COUNTER: Final = (1 << EPOCH_BITS) - 1
 EXAMPLES: Final = 20
 """So many of each kind are named; all are counted."""
 
-REFUSED: Final = "refused by Kafka"
-"""How the reason of a dead letter begins that stands in the place of a reading."""
-
 
 class Start(NamedTuple):
     """One start of a gatewayd: numbers are without gaps within it."""
@@ -36,82 +33,6 @@ class Start(NamedTuple):
     gateway: str
     spool: str
     epoch: int
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Numbers `first` to `last` of a start that are not there; a sequence is `epoch << 40 | number`."""
-
-    spool: str
-    epoch: int
-    first: int
-    last: int
-
-    @property
-    def size(self) -> int:
-        """How many they are."""
-        return self.last - self.first + 1
-
-
-class Place(msgspec.Struct, frozen=True):
-    """A record that is not as it should be: where it lies, and which reading it is."""
-
-    partition: int
-    offset: int
-    device: str
-    spool: str
-    seq: int
-
-
-class Damage(msgspec.Struct, frozen=True):
-    """A record that is none of ours, and why."""
-
-    topic: str
-    partition: int
-    offset: int
-    problem: str
-
-
-class Findings(msgspec.Struct):
-    """What there is of one gateway.
-
-    Attributes:
-        readings: different ones; devices: how many they are of; starts: of gatewayd that they are of.
-        missing: numbers that nothing stands for; gaps: the first of them.
-        expired: numbers that are not there and may have been removed by the topic's retention.
-        repeated, out_of_order: readings; and where the first of them are. Order is that of a device in a partition.
-        redelivered: readings that an MQTT broker had sent before, which is before they were numbered.
-        dead_letters: payloads that could not be decoded; refused: readings that Kafka refused.
-        replayed: those of them that were replayed; recovered: readings made of them.
-        ledger: whether the gateway's position is in Kafka; dropped: what it says was given up, by reason.
-    """
-
-    readings: int = 0
-    devices: int = 0
-    starts: int = 0
-    missing: int = 0
-    gaps: list[Gap] = []
-    expired: int = 0
-    repeated: int = 0
-    repeated_at: list[Place] = []
-    out_of_order: int = 0
-    out_of_order_at: list[Place] = []
-    redelivered: int = 0
-    dead_letters: int = 0
-    refused: int = 0
-    replayed: int = 0
-    recovered: int = 0
-    ledger: bool = False
-    dropped: dict[str, int] = {}
-
-    @property
-    def unexplained(self) -> int:
-        """How many are missing beyond those that the ledger says were given up."""
-        return max(0, self.missing - sum(self.dropped.values()))
-
-    @property
-    def flawless(self) -> bool:
-        """Nothing missing, repeated or out of order."""
-        return not (self.missing or self.repeated or self.out_of_order)
 
 
 class _Count:
@@ -201,8 +122,8 @@ class Audit:
         self._add(one.gateway, one.spool, one.seq, sent)
         if self._counts[Start(one.gateway, one.spool, one.seq >> EPOCH_BITS)].letters.add(one.seq & COUNTER):
             found = self._found.setdefault(one.gateway, Findings())
-            found.refused += one.reason.startswith(REFUSED)
-            found.dead_letters += not one.reason.startswith(REFUSED)
+            found.refused += one.reason.startswith(BY_KAFKA)
+            found.dead_letters += not one.reason.startswith(BY_KAFKA)
 
     def expect(self, positions: Mapping[str, Position]) -> None:
         """Nothing less than what was seen by now, and than what the gateways' positions say, is to be complete.

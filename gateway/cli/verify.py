@@ -20,8 +20,9 @@ from devices.errors import SettingError
 from devices.settings import convert
 from gateway.config import ConfigError, GatewayConfig, Kafka, load
 from gateway.config_files import usual_path
+from gateway.findings import Findings
 from gateway.kafka.readback import Arrival, Readback, ReadbackError
-from gateway.verify import Audit, Findings
+from gateway.verify import Audit
 
 SETTLE: Final = 5.0
 """Seconds that what is just being written may take to appear, where something seems to be missing."""

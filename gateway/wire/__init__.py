@@ -32,6 +32,7 @@ from gateway.wire.codec import (
     text_of,
 )
 from gateway.wire.records import (
+    BY_KAFKA,
     CLOCK_UNSET,
     GATEWAY_NAME,
     RECOVERED,
@@ -51,6 +52,7 @@ from gateway.wire.records import (
 )
 
 __all__ = [
+    "BY_KAFKA",
     "CLOCK_UNSET",
     "GATEWAY_NAME",
     "RECOVERED",

@@ -22,6 +22,9 @@ CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
 RECOVERED: Final = str(Quality.RECOVERED.name).lower()
 """The flag of a reading that was made of a dead letter."""
 
+BY_KAFKA: Final = "refused by Kafka"
+"""How the reason of a dead letter begins that stands in the place of a reading."""
+
 
 class WireError(Exception):
     """A record is not what this contract describes. The text says in what."""

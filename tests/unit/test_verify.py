@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import wire
+from gateway.findings import Findings, Gap
 from gateway.ledger import SourceLedger
 from gateway.position import Position
-from gateway.verify import Audit, Findings, Gap
+from gateway.verify import Audit
 
 SPOOL = "0123456789abcdef"
 PARTITIONS = 3
