@@ -13,6 +13,7 @@ nanoseconds since 1970 UTC. A key whose value is the default of its field is lef
 """
 
 from gateway.wire.codec import (
+    FLAGS,
     decode_anomaly,
     decode_command,
     decode_dead_letter,
@@ -45,6 +46,7 @@ from gateway.wire.records import (
 
 __all__ = [
     "CLOCK_UNSET",
+    "FLAGS",
     "GATEWAY_NAME",
     "VERSION",
     "Anomaly",

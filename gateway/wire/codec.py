@@ -1,6 +1,6 @@
 """Records to bytes, and back."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -26,9 +26,10 @@ _ANOMALY = msgspec.json.Decoder(Anomaly)
 _COMMAND = msgspec.json.Decoder(Command)
 _DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
 _GATEWAY_STATUS = msgspec.json.Decoder(GatewayStatus)
-_FLAGS = [
+FLAGS: Final = [
     tuple(str(flag.name).lower() for flag in Quality if flag & bits) for bits in range(1 << len(Quality))
 ]
+"""By the bits of a Quality, their names in a record."""
 
 
 def encode_reading(reading: devices.reading.Reading, gateway: str, spool: str, seq: int) -> bytes:
@@ -46,7 +47,7 @@ def encode_reading(reading: devices.reading.Reading, gateway: str, spool: str, s
             reading.received,
             reading.value,
             reading.unit,
-            _FLAGS[reading.quality],
+            FLAGS[reading.quality],
         )
     )
 

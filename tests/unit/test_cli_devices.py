@@ -15,7 +15,7 @@ from devices.reading import NAME_LIMIT
 from gateway import presence
 from gateway.cli import main, status
 from gateway.control import RESPONSE_LIMIT
-from gateway.control_server import ControlServer
+from gateway.control_server import ControlServer, Verb
 from gateway.device_verbs import device_page, forget_device
 
 
@@ -26,8 +26,8 @@ def gatewayctl(hall: Hall, path: Path, *words: str) -> int:
         server = ControlServer(
             path / "sock",
             {
-                "devices": lambda request: device_page(hall.presence, request, hall.now),
-                "forget device": lambda request: forget_device(hall.presence, request),
+                "devices": Verb("everybody", lambda asked: device_page(hall.presence, asked, hall.now)),
+                "forget device": Verb("members", lambda asked: forget_device(hall.presence, asked)),
             },
         )
         await server.start()
