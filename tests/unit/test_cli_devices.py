@@ -127,8 +127,6 @@ def test_the_status_shows_the_counts_that_tell_of_trouble_and_no_others() -> Non
         {"name": "bad", "counts": {"frames": 2, "checksum_errors": 3, "connects": 4}, "dead_letters": 1},
     ]
     assert list(status._quality(sources)) == [
-        "QUALITY  since the start",
         "  bad: checksum errors 3, reconnects 3, dead letters 1",
-        "",
     ]
     assert list(status._quality(sources[:1])) == []
