@@ -85,9 +85,7 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
 def send(link: socket.socket, path: Path, request: Mapping[str, Any]) -> None:
     """Connect, and send a request."""
     link.connect(str(path))
-    with contextlib.suppress(
-        BrokenPipeError
-    ):  # it said why it takes no request, and that is still to be read
+    with contextlib.suppress(BrokenPipeError):  # hung up on, and why is still to be read
         link.sendall(json.dumps(request).encode() + b"\n")
 
 

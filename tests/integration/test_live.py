@@ -31,7 +31,9 @@ def test_readings_are_seen_as_they_come_in_and_sources_tell_where_they_come_from
     with Daemon(tmp_path / "gw", NOWHERE, source) as daemon:
         wait_until(lambda: daemon.state("line") == "connected", "the port")
         command = ["tail", "line", "-n", "2", "--sensor", "t*", "--socket", str(daemon.socket)]
-        with subprocess.Popen([str(COMMANDS / "gatewayctl"), *command], stdout=subprocess.PIPE, text=True) as tail:
+        with subprocess.Popen(
+            [str(COMMANDS / "gatewayctl"), *command], stdout=subprocess.PIPE, text=True
+        ) as tail:
             # What comes before it listens is not for it, hence again and again.
             wait_until(
                 lambda: line.offer(b"t=21.5 h=40\n") and tail.poll() is not None, "two readings to be shown"

@@ -56,7 +56,17 @@ def test_a_request_is_answered_over_a_socket_that_everybody_may_open(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "request_", [b"\n", b"{}\n", b"[]\n", b"null\n", b'{"verb":"reboot"}\n', b"\xff\n", b"[" * 3000 + b"\n"]
+    "request_",
+    [
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b'{"verb":"reboot"}\n',
+        b'{"verb":[]}\n',
+        b"\xff\n",
+        b"[" * 3000 + b"\n",
+    ],
 )
 def test_a_request_that_is_not_understood_is_told_what_is(tmp_path: Path, request_: bytes) -> None:
     async def scene() -> None:

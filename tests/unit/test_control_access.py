@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from waiting import until
 
-from gateway import control_places, control_server, peers
-from gateway.control import ControlError, Refused, ask
+from gateway import control, control_places, control_server, peers
+from gateway.control import ControlError, Refused, ask, find_socket
 from gateway.control_places import ANSWER_BYTES, CONNECTIONS, PER_USER, STRANGERS, STREAMS_PER_USER
 from gateway.control_server import ControlServer, StreamVerb, Verb
 from gateway.device_verbs import device_page, forget_device
@@ -237,6 +237,21 @@ sys.exit(main.main(sys.argv[1:]))
     asyncio.run(scene())
 
 
+def test_a_folder_that_is_closed_to_others_is_said_to_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "gateway"
+    closed.mkdir(mode=0o750)
+    monkeypatch.setattr(control, "socket_folders", lambda: [folder / "none", closed])
+    monkeypatch.delenv("GATEWAY_SOCKET", raising=False)
+
+    with (
+        acting_as(STRANGER, ELSEWHERE),
+        pytest.raises(ControlError, match=r"no permission to open .*usermod -aG"),
+    ):
+        ask(find_socket(), {"verb": "ping"})
+
+
 def test_strangers_take_no_place_from_members_and_nobody_takes_all(folder: Path) -> None:
     async def scene(server: ControlServer, path: Path) -> None:
         held = []
@@ -279,17 +294,36 @@ def test_one_user_has_so_many_connections_and_of_these_so_many_streams(folder: P
     serve(folder, scene)
 
 
-def test_who_is_refused_at_the_door_hears_why_though_nobody_reads_his_request(folder: Path) -> None:
+def test_who_is_refused_at_the_door_hears_why_though_nobody_reads_his_request(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scene(server: ControlServer, path: Path) -> None:
         for _ in range(PER_USER):
             Client(path)
         await until(lambda: len(server._serving) == PER_USER, "all to be let in")
-        for _ in range(20):
-            with pytest.raises(ControlError, match="8 connections of user 0 are open already") as error:
-                await asyncio.to_thread(ask, path, {"verb": "ping"})
-            assert not isinstance(error.value, Refused)
+        with pytest.raises(ControlError, match="8 connections of user 0 are open already") as error:
+            await asyncio.to_thread(ask, path, {"verb": "ping"})
+        assert not isinstance(error.value, Refused)
 
     serve(folder, scene)
+
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(folder / "door"))
+        door.listen()
+
+        class HungUpOn(socket.socket):
+            """The other side was quicker than the request."""
+
+            def connect(self, path: Any) -> None:
+                super().connect(path)
+                link, _ = door.accept()
+                link.sendall(b'{"error": "full", "denied": true}\n')
+                link.close()
+
+        monkeypatch.setattr(socket, "socket", HungUpOn)
+        with pytest.raises(ControlError, match=r"^full$"):
+            ask(folder / "door", {"verb": "ping"})
+        monkeypatch.undo()
 
 
 def test_who_sends_no_request_is_hung_up_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,7 +443,7 @@ def test_any_bytes_get_an_answer_or_none_and_the_next_one_is_heard(everything: P
             pass
 
     for line in answer.splitlines():
-        assert isinstance(json.loads(line), dict)
+        assert "defect" not in json.loads(line).get("error", "")
     assert bool(answer) == (b"\n" in data or len(data) > 4096)
     assert ask(everything, {"verb": "ping"}) == {}
 
