@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+NOT_SHOWN: Final = "(not shown)"
+"""In place of a secret."""
+
 _IN_URL: Final = re.compile(r"(?<=[^\s/:@'\"]:)[^\s/@'\"]+(?=@)")
 
 
@@ -33,4 +36,4 @@ def why_not(error: OSError | ValueError) -> str:
 
 def without_passwords(text: str) -> str:
     """The same without those that somebody wrote before a host, as in `mqtt://user:password@host`, where none belongs."""
-    return _IN_URL.sub("(not shown)", text)
+    return _IN_URL.sub(NOT_SHOWN, text)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from devices.credentials import NOT_SHOWN, without_passwords
 from devices.errors import SettingError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -35,6 +36,17 @@ def convert(table: Any, kind: type[T], key: str = "", also: Sequence[str] = ()) 
 def is_secret(key: str) -> bool:
     """Whether the value of a key that is called like this must not be shown."""
     return bool(_SECRET.search(key)) and not key.endswith("_file")
+
+
+def without_secrets(key: str, value: Any) -> Any:
+    """The value of a key, as TOML has it, as people may see it."""
+    if is_secret(key) and value != "":
+        return NOT_SHOWN
+    if isinstance(value, dict):
+        return {one: without_secrets(one, below) for one, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(key, one) for one in value]
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def _explain(

@@ -9,7 +9,7 @@ reported, as is a last line that was torn.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -222,7 +222,7 @@ class Recorder:
     """
 
     def __init__(self, room: int = BUFFER) -> None:
-        self.on_line = _nothing
+        self.on_line: Callable[[], None] = _nothing
         self._room = room
         self._lines: deque[bytes] = deque()
         self._size = 0

@@ -10,7 +10,7 @@ import structlog
 
 from devices.source import RawSource
 from gateway.capture import Recorder, header
-from gateway.control import REQUEST_TIMEOUT
+from gateway.pour import pour, pour_out
 from gateway.sources import SourceSpec
 
 MOST: Final = 4
@@ -55,29 +55,15 @@ class Captures:
     async def _capture(
         self, source: RawSource, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        recorder, more = Recorder(), asyncio.Event()
-        recorder.on_line = more.set
+        recorder = Recorder()
         writer.write(header(self._gateway, source.name, self._tables[source.name], time.time_ns()))
         self._captured.add(source.name)
         source.tap(recorder)
         _log.info("capture begins", source=source.name)
-        enough = asyncio.create_task(reader.read(1), name=f"end of the capture of {source.name}")
-        enough.add_done_callback(lambda _: more.set())
         try:
-            while not enough.done():
-                more.clear()
-                await _send(recorder, writer)
-                await more.wait()
+            await pour(recorder, reader, writer)
         finally:
             source.tap(None)
             self._captured.discard(source.name)
-            enough.cancel()
             _log.info("capture ended", source=source.name)
-        async with asyncio.timeout(REQUEST_TIMEOUT):  # the other side may have closed its half only
-            await _send(recorder, writer)
-
-
-async def _send(recorder: Recorder, writer: asyncio.StreamWriter) -> None:
-    while lines := recorder.take():
-        writer.write(lines)
-        await writer.drain()
+        await pour_out(recorder, writer)  # the other side may have closed its half only

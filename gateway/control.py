@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,16 +20,13 @@ REQUEST_TIMEOUT: Final = 5.0
 
 SOCKET_NAME: Final = "gatewayd.sock"
 
-Verb = Callable[[dict[str, Any]], dict[str, Any]]
-"""Answers one kind of request. Called from the event loop's thread; must not block."""
-
 
 class ControlError(Exception):
-    """The daemon cannot be asked, or said no. The text says why and what to do."""
+    """The daemon cannot be asked, lets us not ask, or said no. The text says why and what to do."""
 
 
 class Refused(ControlError):
-    """The daemon answered, and said no."""
+    """The daemon understood, looked, and said no."""
 
 
 def socket_folders() -> list[Path]:
@@ -56,7 +53,15 @@ def find_socket(named: str = "") -> Path:
     if named or (named := os.environ.get("GATEWAY_SOCKET", "")):
         return Path(named)
     paths = [folder / SOCKET_NAME for folder in socket_folders()]
-    return next((path for path in paths if path.exists()), paths[0])
+    return next((path for path in paths if _may_be_there(path)), paths[0])
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)  # which then says what to do
+    return True
 
 
 def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[str, Any]:
@@ -67,20 +72,35 @@ def ask(path: Path, request: Mapping[str, Any], timeout: float = 5.0) -> dict[st
     """
     with explained(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(timeout)
-        link.connect(str(path))
-        link.sendall(json.dumps(request).encode() + b"\n")
+        send(link, path, request)
         answer = bytearray()
         while not answer.endswith(b"\n") and len(answer) < RESPONSE_LIMIT:
             part = link.recv(65_536)
             if not part:
                 break
             answer += part
+    return parsed(answer, path)
+
+
+def send(link: socket.socket, path: Path, request: Mapping[str, Any]) -> None:
+    """Connect, and send a request."""
+    link.connect(str(path))
+    with contextlib.suppress(BrokenPipeError):  # hung up on, and why is still to be read
+        link.sendall(json.dumps(request).encode() + b"\n")
+
+
+def parsed(answer: bytes | bytearray, path: Path) -> dict[str, Any]:
+    """A line of an answer.
+
+    Raises:
+        ControlError: see ask().
+    """
     try:
         response: dict[str, Any] = json.loads(answer)
     except ValueError:
         raise ControlError(f"gatewayd at {path} gave an answer that is not JSON") from None
     if "error" in response:
-        raise Refused(str(response["error"]))
+        raise (ControlError if response.get("denied") else Refused)(str(response["error"]))
     return response
 
 
@@ -95,7 +115,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except PermissionError:
         raise ControlError(
-            f"no permission to open {path}: join the group that owns it, `sudo usermod -aG gateway $USER`, or use sudo"
+            f"no permission to open {path}: join the group that owns it, `sudo usermod -aG gateway $USER` and log in again, "
+            "or use sudo"
         ) from None
     except FileNotFoundError:
         raise ControlError(f"no gatewayd at {path}: is it running? `systemctl status gateway`") from None

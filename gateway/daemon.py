@@ -24,7 +24,7 @@ from gateway.clock import Clock
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.config_files import placed, usual_path
 from gateway.control import daemon_socket
-from gateway.control_server import ControlServer
+from gateway.control_server import ControlServer, StreamVerb, Verb
 from gateway.device_verbs import device_page, forget_device
 from gateway.forward import Forward, RivalError
 from gateway.heartbeat import Heartbeat, summary
@@ -38,9 +38,11 @@ from gateway.memory import one_arena
 from gateway.metrics.gatewayd import families
 from gateway.metrics.server import MetricsServer
 from gateway.metrics.text import Family
+from gateway.source_verbs import source_settings
 from gateway.sources import SourceSpec, open_sources
 from gateway.spool import open_spool
 from gateway.status import Status
+from gateway.tail_server import Tails
 
 _log = structlog.get_logger()
 
@@ -74,15 +76,21 @@ class Daemon:
         self._sink = _sink(config, gateway)
         self._forward = Forward(self._spool, self._sink, ledger, config, gateway, clock=clock)
         self._status = Status(config, gateway, ledger, self._ingest, self._spool, clock=clock)
+        tails = Tails(lambda: list(self._ingest.presence.rolls))
+        self._ingest.on_readings = tails.heard
         self._control = ControlServer(
             daemon_socket(config.control.socket),
             {
-                "ping": lambda _: {},
-                "status": lambda _: self._report(),
-                "devices": lambda request: device_page(self._ingest.presence, request, time.monotonic()),
-                "forget device": lambda request: forget_device(self._ingest.presence, request),
+                "ping": Verb("everybody", lambda _: {}),
+                "status": Verb("everybody", lambda _: self._report()),
+                "devices": Verb(
+                    "everybody", lambda asked: device_page(self._ingest.presence, asked, time.monotonic())
+                ),
+                "forget device": Verb("members", lambda asked: forget_device(self._ingest.presence, asked)),
+                "source settings": Verb("members", lambda asked: source_settings(config.sources, asked)),
+                "capture": StreamVerb("members", Captures(specs, config.sources, gateway).serve),
+                "tail": StreamVerb("members", tails.serve),
             },
-            {"capture": Captures(specs, config.sources, gateway).serve},
         )
         self._heartbeat = Heartbeat(
             config.kafka.status_topic, gateway, clock, lambda: summary(self._report())

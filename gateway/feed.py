@@ -34,6 +34,8 @@ class Feed:
         state: what it is doing.
         since: since when it is connected, or away, in seconds of the monotonic clock.
         trouble: why it is away, as a sentence with what to do; empty while it is connected.
+        last_trouble: the last of these, also once it is over.
+        troubled: when that was, in seconds of the monotonic clock; 0.0: never.
         standing_in: whether the stand-in is at work now.
     """
 
@@ -42,7 +44,8 @@ class Feed:
         self.source = source
         self.state: State = "connecting"
         self.since = time.monotonic()
-        self.trouble = ""
+        self.trouble = self.last_trouble = ""
+        self.troubled = 0.0
         self.standing_in = False
         self._stand_in = stand_in
         self._stand_in_after = stand_in_after
@@ -98,7 +101,8 @@ class Feed:
     def _lost(self, state: State, error: SourceError) -> None:
         if str(error) != self.trouble:
             _log.warning("source lost", source=self.source.name, problem=str(error))
-        self.trouble = str(error)
+        self.trouble = self.last_trouble = str(error)
+        self.troubled = time.monotonic()
         self._left(state)
 
     def _left(self, state: State) -> None:

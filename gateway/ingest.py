@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from devices.reading import Reading
 from devices.source import Source
 from gateway.clock import Clock
 from gateway.config import Ingest as IngestSettings
@@ -38,6 +39,7 @@ class Ingest:
         feeds: each source's link, for the status.
         intakes: what each source hands its input to, in the same order.
         presence: which devices were heard, and when.
+        on_readings: hears the readings of each batch, as it closes.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Ingest:
         self._timer: asyncio.Handle | None = None
         self._hurried = False
         self.presence = Presence(specs, time.monotonic())
+        self.on_readings: Callable[[Sequence[Reading]], None] = lambda _: None
         self.feeds: list[Feed] = []
         self.intakes: list[SourceIntake] = []
         self._stand_in_intakes: list[SourceIntake] = []
@@ -114,6 +117,7 @@ class Ingest:
         batch, self._batch = self._batch, Batch(self._clock.mark())
         if batch.readings:
             self.presence.heard(batch, time.monotonic())
+            self.on_readings(batch.readings)
         if batch or batch.waiting:
             self._spool.append(batch)
 

@@ -1,12 +1,13 @@
 """From the tables `[sources.NAME]` to sources that are ready to run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from devices import registry
+from devices.credentials import without_passwords
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Home, Source
@@ -29,6 +30,17 @@ class SourceSpec(NamedTuple):
     stand_in: Source | None = None
     stand_in_after: float = 5.0
     devices: Sequence[str] = ()
+
+
+def place_of(table: Mapping[str, Any]) -> str:
+    """Where the source with this table is, for the eye: a port, a broker, a file; empty: nowhere. No passwords."""
+    if brokers := table.get("broker"):
+        from devices.mqtt.settings import PORT, TLS_PORT  # noqa: PLC0415 - a gateway without MQTT never loads paho
+
+        port = table.get("port") or (TLS_PORT if table.get("tls") else PORT)
+        hosts = [brokers] if isinstance(brokers, str) else brokers
+        return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)
+    return without_passwords(str(table.get("port") or table.get("file") or ""))
 
 
 def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSpec]:

@@ -18,6 +18,7 @@ from gateway.ingest import Ingest
 from gateway.intake import SourceIntake
 from gateway.kafka.sink import Sink
 from gateway.ledger import Ledger
+from gateway.sources import place_of
 from gateway.spans import span
 from gateway.spool import Spool
 from gateway.spool.batch import READING_BYTES
@@ -119,12 +120,16 @@ class Status:
         roll = self._ingest.presence.rolls[name]
         quiet = now - max(intake.last_reading, intake.waited, feed.since)
         connected = feed.state == "connected"
-        return {
+        table = self._config.sources[name]
+        row = {
             "name": name,
-            "kind": self._config.sources[name]["kind"],
+            "kind": table["kind"],
+            "where": place_of(table),
             "state": feed.state,
             "for_s": round(now - feed.since, 1),
             "trouble": feed.trouble,
+            "last_trouble": feed.last_trouble,
+            "last_trouble_age_s": round(now - feed.troubled, 1) if feed.troubled else None,
             "standing_in": feed.standing_in,
             "silent": connected and not intake.waits and quiet > self._config.health.silent_after,
             "waiting": connected and intake.waits,
@@ -138,6 +143,8 @@ class Status:
             "dead_letters": self._ledger.source(name).dead_lettered,
             "dead_letters_by_reason": dict(intake.rejected),
         }
+        row["problems"] = [*_judge_link(row), *_judge_devices(row)]
+        return row
 
     def _spool_report(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
         depth = self._spool.depth()
@@ -200,14 +207,7 @@ class Status:
         down: list[str] = []
         amiss: list[str] = []
         for source in sources:
-            if source["state"] in {"lost", "refused", "connecting"}:
-                stand_in = "; simulated readings stand in" if source["standing_in"] else ""
-                why = source["trouble"] or "not connected yet"
-                amiss.append(f"source {source['name']} is {source['state']}: {why}{stand_in}")
-            elif source["silent"]:
-                amiss.append(f"source {source['name']} is connected but silent: check that its devices send")
-            elif source["waiting"]:
-                amiss.append(f"source {source['name']} is made to wait: there is no room for more readings")
+            amiss += [f"source {source['name']} {problem}" for problem in _judge_link(source)]
         named = [s["name"] for s in sources if s["silent"] or s["waiting"]]
         amiss += self._ingest.presence.reasons(now, but=named)
         dropping = now - self._dropped_at < RECENT
@@ -229,6 +229,24 @@ class Status:
         if not ledger["balanced"]:
             amiss.append("the ledger does not balance: please report this with `gatewayctl status --json`")
         return ("down" if down else "degraded" if amiss else "healthy"), down + amiss
+
+
+def _judge_link(source: dict[str, Any]) -> list[str]:
+    """What is wrong with a source itself: ends of a sentence about it."""
+    if source["state"] in {"lost", "refused", "connecting"}:
+        stand_in = "; simulated readings stand in" if source["standing_in"] else ""
+        return [f"is {source['state']}: {source['trouble'] or 'not connected yet'}{stand_in}"]
+    if source["silent"]:
+        return ["is connected but silent: check that its devices send"]
+    if source["waiting"]:
+        return ["is made to wait: there is no room for more readings"]
+    return []
+
+
+def _judge_devices(source: dict[str, Any]) -> list[str]:
+    counts = [("silent", source["devices_silent"]), ("not heard since the start", source["devices_missing"])]
+    said = ", ".join(f"{count} {words}" for words, count in counts if count)
+    return [f"has devices that are missed: {said}; see `gatewayctl devices list`"] if said else []
 
 
 def _judge_kafka(kafka: dict[str, Any], spool: dict[str, Any], *, dropping: bool) -> list[str]:

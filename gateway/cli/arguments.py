@@ -1,7 +1,5 @@
-"""What several commands take as arguments."""
+"""The source of a configuration that several commands are about."""
 
-import argparse
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,6 @@ from devices.errors import SettingError
 from devices.settings import convert
 from gateway.config import GatewayConfig, SourceKeys, load
 from gateway.config_files import refusal
-
-
-def seconds(text: str) -> float:
-    """A length of time such as `30s`, `2m`, `1h`, in seconds.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time; write it as 30s, 2m or 1h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def source_table(config: GatewayConfig, path: Path, name: str) -> dict[str, Any]:

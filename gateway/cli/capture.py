@@ -26,8 +26,8 @@ from pathlib import Path
 
 from devices.errors import SettingError, SourceError
 from gateway import capture
-from gateway.cli.arguments import seconds
 from gateway.cli.capture_here import read_here
+from gateway.cli.lengths import seconds
 from gateway.config import ConfigError
 from gateway.control import REQUEST_TIMEOUT, ControlError, explained, find_socket
 

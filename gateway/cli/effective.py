@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from devices.credentials import without_passwords
 from gateway.config_files import Files, Said, Table, Tree, files_of, plain, read, usual_path
-
-NOT_SHOWN: Final = "(not shown)"
-"""In place of a secret."""
 
 NOTHING: Final = object()
 """The default of a setting that has none."""
@@ -42,7 +38,9 @@ class Setting(NamedTuple):
 
     def shown(self, value: Any) -> Any:
         """A value of this setting as people may see it."""
-        return _masked(self.key, value)
+        from devices.settings import without_secrets  # noqa: PLC0415 - as below
+
+        return without_secrets(self.key, value)
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -134,18 +132,6 @@ def _default(field: Any) -> Any:
     if field.default is msgspec.NODEFAULT or field.default is None:
         return NOTHING
     return list(field.default) if isinstance(field.default, tuple) else msgspec.to_builtins(field.default)
-
-
-def _masked(key: str, value: Any) -> Any:
-    from devices.settings import is_secret  # noqa: PLC0415
-
-    if is_secret(key) and value != "":
-        return NOT_SHOWN
-    if isinstance(value, dict):
-        return {one: _masked(one, below) for one, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(key, one) for one in value]
-    return without_passwords(value) if isinstance(value, str) else value
 
 
 def bare(key: str) -> str:

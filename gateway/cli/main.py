@@ -15,6 +15,11 @@ COMMANDS: Final = {
         "gateway.cli.status",
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
+    "sources": (
+        "gateway.cli.sources",
+        "show each source: its connection, its rate, and what is wrong with it",
+    ),
+    "tail": ("gateway.cli.tail", "show readings as they come in"),
     "devices": (
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",

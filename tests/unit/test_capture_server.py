@@ -12,7 +12,7 @@ from waiting import until
 from devices.source import Intake, Piece, Tap
 from gateway import capture, capture_server
 from gateway.capture_server import Captures
-from gateway.control_server import ControlServer
+from gateway.control_server import ControlServer, StreamVerb
 from gateway.sources import SourceSpec
 from gateway.testing import ScriptedSource, connects
 
@@ -55,7 +55,7 @@ def serve(folder: Path, sources: list[Raw], scene: Callable[[Asking], Awaitable[
     async def run() -> None:
         tables = {source.name: {"kind": "serial", "port": "/dev/x"} for source in sources}
         captures = Captures([SourceSpec(source) for source in sources], tables, "pi-7")
-        server = ControlServer(folder / "d.sock", {}, {"capture": captures.serve})
+        server = ControlServer(folder / "d.sock", {"capture": StreamVerb("members", captures.serve)})
         await server.start()
         try:
             await scene(Asking(folder / "d.sock"))

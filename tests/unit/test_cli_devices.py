@@ -15,7 +15,7 @@ from devices.reading import NAME_LIMIT
 from gateway import presence
 from gateway.cli import main, status
 from gateway.control import RESPONSE_LIMIT
-from gateway.control_server import ControlServer
+from gateway.control_server import ControlServer, Verb
 from gateway.device_verbs import device_page, forget_device
 
 
@@ -26,8 +26,8 @@ def gatewayctl(hall: Hall, path: Path, *words: str) -> int:
         server = ControlServer(
             path / "sock",
             {
-                "devices": lambda request: device_page(hall.presence, request, hall.now),
-                "forget device": lambda request: forget_device(hall.presence, request),
+                "devices": Verb("everybody", lambda asked: device_page(hall.presence, asked, hall.now)),
+                "forget device": Verb("members", lambda asked: forget_device(hall.presence, asked)),
             },
         )
         await server.start()
@@ -127,8 +127,6 @@ def test_the_status_shows_the_counts_that_tell_of_trouble_and_no_others() -> Non
         {"name": "bad", "counts": {"frames": 2, "checksum_errors": 3, "connects": 4}, "dead_letters": 1},
     ]
     assert list(status._quality(sources)) == [
-        "QUALITY  since the start",
         "  bad: checksum errors 3, reconnects 3, dead letters 1",
-        "",
     ]
     assert list(status._quality(sources[:1])) == []

@@ -11,7 +11,9 @@ import pytest
 
 from gateway.config import ConfigError
 from gateway.control import ControlError, ask, explained
-from gateway.control_server import ControlServer
+from gateway.control_server import ControlServer, StreamVerb, Verb
+
+PING = Verb("everybody", lambda _: {})
 
 
 def echo(request: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,7 @@ async def raw(path: Path, data: bytes) -> bytes:
 
 def serve(path: Path, scene: Any) -> None:
     async def run() -> None:
-        server = ControlServer(path, {"echo": echo, "ping": lambda _: {}})
+        server = ControlServer(path, {"echo": Verb("everybody", echo), "ping": PING})
         await server.start()
         try:
             await scene()
@@ -42,19 +44,29 @@ def serve(path: Path, scene: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_request_is_answered_and_the_socket_is_for_owner_and_group(tmp_path: Path) -> None:
+def test_a_request_is_answered_over_a_socket_that_everybody_may_open(tmp_path: Path) -> None:
     path = tmp_path / "run" / "d.sock"
 
     async def scene() -> None:
         assert await asked(path, {"verb": "echo", "said": "ü\n"}) == {"you": "ü\n"}
-        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
 
     serve(path, scene)
     assert not path.exists()
 
 
 @pytest.mark.parametrize(
-    "request_", [b"\n", b"{}\n", b"[]\n", b"null\n", b'{"verb":"reboot"}\n', b"\xff\n", b"[" * 3000 + b"\n"]
+    "request_",
+    [
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b'{"verb":"reboot"}\n',
+        b'{"verb":[]}\n',
+        b"\xff\n",
+        b"[" * 3000 + b"\n",
+    ],
 )
 def test_a_request_that_is_not_understood_is_told_what_is(tmp_path: Path, request_: bytes) -> None:
     async def scene() -> None:
@@ -73,7 +85,7 @@ async def count(request: dict[str, Any], reader: asyncio.StreamReader, writer: a
 
 def test_a_stream_goes_on_until_the_other_side_has_enough(tmp_path: Path) -> None:
     async def scene() -> None:
-        server = ControlServer(tmp_path / "d.sock", {"ping": lambda _: {}}, {"count": count})
+        server = ControlServer(tmp_path / "d.sock", {"ping": PING, "count": StreamVerb("members", count)})
         await server.start()
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "d.sock"))
         writer.write(b'{"verb": "count", "said": "one"}\n')
@@ -91,7 +103,7 @@ def test_the_end_of_the_server_ends_its_streams_without_a_word(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        server = ControlServer(tmp_path / "d.sock", {}, {"count": count})
+        server = ControlServer(tmp_path / "d.sock", {"count": StreamVerb("members", count)})
         await server.start()
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "d.sock"))
         writer.write(b'{"verb": "count", "said": "one"}\n')

@@ -8,11 +8,11 @@ from waiting import wait_until
 
 from devices.simulator.faults import Truth
 from devices.source import Home
-from gateway.cli.arguments import seconds
 from gateway.cli.demo import configs
 from gateway.cli.demo.process import Process
 from gateway.cli.demo.score import GRACE, Report, Score
 from gateway.cli.demo.trouble import DemoError
+from gateway.cli.lengths import seconds
 from gateway.config import GatewayConfig, load
 from gateway.detect.config import load_detect
 from gateway.sources import open_sources

@@ -10,6 +10,7 @@ import pytest
 from heard import Hall, batch_of
 from waiting import until
 
+from devices.errors import SourceLost
 from devices.source import Intake
 from gateway.cli import spool as cli_spool
 from gateway.cli import status as cli_status
@@ -168,3 +169,22 @@ def test_the_devices_of_a_source_that_waits_are_not_called_silent_those_of_other
 
     assert hall.state("boiler-7", "plant") != "silent"
     assert hall.state("pump", "line") == "silent"
+
+
+def test_a_source_says_what_is_wrong_with_it_and_what_was() -> None:
+    def fails(intake: Intake) -> None:
+        hands_over(intake)
+        raise SourceLost("no such port")
+
+    source = ScriptedSource(fails, hands_over, name="plant")
+    _, after = asyncio.run(reports(source))
+
+    [row] = after["sources"]
+    assert (row["state"], row["trouble"], row["last_trouble"]) == ("lost", "no such port", "no such port")
+    assert 0 <= row["last_trouble_age_s"] < 60
+    assert row["problems"] == [
+        "is lost: no such port",
+        "has devices that are missed: 1 silent; see `gatewayctl devices list`",
+    ]
+    assert after["reasons"][0] == "no source yields readings"
+    assert after["reasons"][1] == "source plant is lost: no such port"

@@ -45,7 +45,7 @@ That of one more gatewayd, the service gateway@NAME.
 What must survive a restart: above all the readings that wait for Kafka.
 .TP
 .I /run/gateway/gatewayd.sock
-What gatewayctl asks; for root and the group gateway.
+What gatewayctl asks; for more than how the gateway is, only by root and the group gateway.
 .SH SEE ALSO
 .BR gatewayd (8),
 .BR gateway\\-detect (8),

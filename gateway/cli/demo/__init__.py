@@ -15,7 +15,7 @@ import sys
 
 import msgspec
 
-from gateway.cli.arguments import seconds
+from gateway.cli.lengths import seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ import msgspec
 
 from devices.errors import SettingError, SourceRefused
 from devices.framing.checksum import CHECKSUMS
-from gateway.cli.arguments import seconds
+from gateway.cli.lengths import seconds
 from gateway.cli.simulate.trouble import SimulateError
 from gateway.config import ConfigError
 
