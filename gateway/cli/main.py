@@ -7,7 +7,7 @@ docstring is its help.
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 COMMANDS: Final = {
@@ -36,13 +36,14 @@ COMMANDS: Final = {
         "gateway.cli.simulate",
         "pretend to be devices: send readings to an MQTT broker or a serial port",
     ),
+    "completion": ("gateway.cli.completion", "print what makes bash, zsh or fish complete the commands"),
     "version": ("gateway.cli.version", "show the versions of the gateway and of its libraries"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 
 
-def parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """What parses `words`: with the arguments of the command that they begin with, and the names of the others."""
+def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
+    """What parses the words after gatewayctl: with the arguments of the commands `wanted`, and the names of the others."""
     all_of_it = argparse.ArgumentParser(
         prog="gatewayctl",
         description="Looks after the edge gateway.",
@@ -51,7 +52,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     all_of_it.add_argument("--version", action="store_true", help="print the version")
     commands = all_of_it.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
-        chosen = name in words[:1]
+        chosen = name in wanted
         command = commands.add_parser(name, help=summary, add_help=chosen)
         if chosen:
             module = importlib.import_module(module_name)
@@ -65,7 +66,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gatewayctl; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = parser(words)
+    chosen = parser(words[:1])
     options = chosen.parse_args(words)
     if options.version:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
