@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devices.extras import missing
+from gateway.cli.verbs import below
 
 SHELLS: Final = ("bash", "zsh", "fish")
 PROGRAMS: Final = ("gatewayctl", "gatewayd", "gateway-detect")
@@ -92,11 +93,9 @@ def parser_of(program: str) -> argparse.ArgumentParser:
     return whole
 
 
-def _mark(parser: argparse.ArgumentParser, files: Any) -> None:
+def _mark(whole: argparse.ArgumentParser, files: Any) -> None:
     """Say to shtab which arguments are paths."""
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for inner in action.choices.values():
-                _mark(inner, files)
-        elif action.type is Path or str(action.metavar or action.dest).upper() in FILES:
-            action.complete = files  # type: ignore[attr-defined] # shtab looks for it
+    for _, parser in below(whole):
+        for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
+            if action.type is Path or str(action.metavar or action.dest).upper() in FILES:
+                action.complete = files  # type: ignore[attr-defined] # shtab looks for it

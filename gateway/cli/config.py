@@ -11,8 +11,9 @@ examples:
 """
 
 import argparse
-import importlib
 from typing import Final
+
+from gateway.cli.verbs import add_verbs, run_verb
 
 VERBS: Final = {
     "check": ("gateway.cli.config_check", "check it as its service does at its start"),
@@ -22,22 +23,9 @@ VERBS: Final = {
 }
 
 
+run = run_verb
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Verbs of this command, each with its options."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (module_name, summary) in VERBS.items():
-        module = importlib.import_module(module_name)
-        verb = verbs.add_parser(
-            name,
-            help=summary,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(verb)
-        verb.set_defaults(run_verb=module.run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Run the verb."""
-    code: int = options.run_verb(options)
-    return code
+    add_verbs(parser, VERBS)

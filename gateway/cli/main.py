@@ -6,6 +6,7 @@ docstring is its help.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -48,12 +49,13 @@ def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
         prog="gatewayctl",
         description="Looks after the edge gateway.",
         epilog="`gatewayctl COMMAND --help` tells more.",
+        allow_abbrev=False,
     )
     all_of_it.add_argument("--version", action="store_true", help="print the version")
     commands = all_of_it.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
         chosen = name in wanted
-        command = commands.add_parser(name, help=summary, add_help=chosen)
+        command = commands.add_parser(name, help=summary, add_help=chosen, allow_abbrev=False)
         if chosen:
             module = importlib.import_module(module_name)
             command.description = module.__doc__
@@ -66,6 +68,20 @@ def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gatewayctl; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _run(words)
+        finally:
+            _flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left. What is not written yet goes nowhere, or Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(words: Sequence[str]) -> int:
     chosen = parser(words[:1])
     options = chosen.parse_args(words)
     if options.version:
@@ -76,14 +92,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         chosen.print_help()
         return 2
-    try:
-        code: int = options.run(options)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; Python would complain about it at exit
-        return 141
+    code: int = options.run(options)
     return code
+
+
+def _flush() -> None:
+    """Write what was printed, while something can be said about it.
+
+    Raises:
+        BrokenPipeError: nobody reads it.
+        SystemExit: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"gatewayctl: what was to be printed cannot be written: {error.strerror}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.control import ControlError, ask, find_socket
 from gateway.spans import span
+from gateway.terminal import coloured
 
 EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
 PROBLEMS: Final = {
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(status, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(lines(status, colour=sys.stdout.isatty())) + "\n")
+        sys.stdout.write("\n".join(lines(status, colour=coloured(sys.stdout))) + "\n")
     return EXIT_CODES.get(status["health"], 2)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.cli.completion import SHELLS, parser_of, script
+from gateway.cli.verbs import below
 
 
 class Command(NamedTuple):
@@ -54,15 +55,6 @@ What gatewayctl asks; for root and the group gateway.
 .BR gatewayctl (1),
 .I /usr/share/doc/iot\\-edge\\-gateway
 """
-
-
-def below(words: str, parser: argparse.ArgumentParser) -> Iterator[Command]:
-    """The command, and those that its next word chooses."""
-    yield Command(words, parser)
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for name, inner in action.choices.items():
-                yield from below(f"{words} {name}", inner)
 
 
 def roff(text: str) -> str:
@@ -108,7 +100,7 @@ def main(folder: Path, version: str) -> None:
         program, section = name.rsplit(".", 1)
         path = folder / "man" / f"man{section}" / f"{name}.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = list(below(program, parser_of(program)))
+        found = [Command(*one) for one in below(parser_of(program), program)]
         path.write_bytes(gzip.compress(page(name, found, version).encode(), mtime=0))
         for shell in SHELLS:
             path = folder / COMPLETIONS[shell].format(program)
