@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "gateway.cli.simulate",
         "pretend to be devices: send readings to an MQTT broker or a serial port",
     ),
+    "service": ("gateway.cli.service", "run the gateway as a service of systemd, after `pipx install`"),
     "completion": ("gateway.cli.completion", "print what makes bash, zsh or fish complete the commands"),
     "version": ("gateway.cli.version", "show the versions of the gateway and of its libraries"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),

@@ -41,6 +41,9 @@ QUICK: Final = {
     "config show": [str(CONFIG / "gateway.toml")],
     "config diff": [str(CONFIG / "gateway.toml")],
     "config schema": [],
+    "service install": ["--dry-run"],
+    "service uninstall": ["--dry-run"],
+    "service show": [],
     "completion": ["bash"],
     "version": [],
 }
