@@ -16,7 +16,7 @@ from gateway.control import ControlError, Refused, ask, find_socket
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this verb."""
-    parser.add_argument("device", help="its name, as `gatewayctl devices list` shows it")
+    parser.add_argument("device", metavar="DEVICE", help="its name, as `gatewayctl devices list` shows it")
     parser.add_argument("--source", default="", help="only the one of this source (default: of all)")
     parser.add_argument(
         "--json", action="store_true", help="print the sources that forgot it as one JSON object"

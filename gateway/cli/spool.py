@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
+        metavar="FILE",
         default=usual_path("gateway"),
         help="names its socket and its folder, if gatewayd does not answer where it usually is (default: $GATEWAY_CONFIG, "
         "else /etc/gateway/gateway.toml)",

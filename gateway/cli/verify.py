@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
+        metavar="FILE",
         help="the gateway's configuration, for [kafka] (default: $GATEWAY_CONFIG, else /etc/gateway/gateway.toml)",
     )
     parser.add_argument(
