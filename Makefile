@@ -6,7 +6,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 # Folders too, so that a file that was deleted counts as a change.
-SOURCES := $(shell find gateway devices -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
+SOURCES := $(shell find gateway devices systemd config -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 
 .PHONY: help demo test check deb bench faults faults-detect fuzz clean servers
 

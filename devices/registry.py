@@ -1,12 +1,12 @@
 """Kinds of source and the modules that serve them, imported on use: a gateway without MQTT never loads paho.
 
-Each module offers `Settings`, a frozen msgspec struct that forbids unknown keys, and
+The modules of a kind offer `Settings`, a frozen msgspec struct that forbids unknown keys, and
 `open_source(name, settings, home) -> Source`, which checks what it can without touching the world.
 """
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,11 +14,19 @@ from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import NO_HOME, Home, Source
 
+
+class Kind(NamedTuple):
+    """The modules of a kind: the one with its settings, and the one with what takes longer to load."""
+
+    settings: str
+    source: str
+
+
 KINDS: Final = {
-    "serial": "devices.serial_port",
-    "mqtt": "devices.mqtt",
-    "simulator": "devices.simulator",
-    "replay": "devices.simulator.replay",
+    "serial": Kind("devices.serial_port.source", "devices.serial_port.source"),
+    "mqtt": Kind("devices.mqtt.settings", "devices.mqtt.source"),
+    "simulator": Kind("devices.simulator", "devices.simulator"),
+    "replay": Kind("devices.simulator.replay", "devices.simulator.replay"),
 }
 
 
@@ -30,7 +38,7 @@ def settings_type(kind: Any, key: str) -> type[msgspec.Struct]:
     """
     if kind not in KINDS:
         raise SettingError(f"{key}.kind", f"{kind!r} is not a kind of source; allowed: {', '.join(KINDS)}")
-    found: type[msgspec.Struct] = importlib.import_module(KINDS[kind]).Settings
+    found: type[msgspec.Struct] = importlib.import_module(KINDS[kind].settings).Settings
     return found
 
 
@@ -49,7 +57,7 @@ def open_source(
     rest = dict(table)
     kind = rest.pop("kind", None)
     settings = convert(rest, settings_type(kind, key), key, ["kind", *also])
-    source: Source = importlib.import_module(KINDS[kind]).open_source(name, settings, home)
+    source: Source = importlib.import_module(KINDS[kind].source).open_source(name, settings, home)
     return source
 
 

@@ -206,7 +206,9 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of gatewayd."""
-    made = argparse.ArgumentParser(prog="gatewayd", description="Reads sensors and delivers to Kafka.")
+    made = argparse.ArgumentParser(
+        prog="gatewayd", description="Reads sensors and delivers to Kafka.", allow_abbrev=False
+    )
     made.add_argument(
         "--config",
         type=Path,

@@ -24,6 +24,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from gateway.config import Log
 from gateway.journal import PRIORITY, Entry, Journal, pack
 from gateway.repeats import Repeats
+from gateway.terminal import coloured
 
 
 def configure(log: Log, program: str) -> None:
@@ -85,7 +86,7 @@ def _ending(log: Log, program: str) -> list[Processor]:
     return [
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
         _escape,
-        _console(colors=sys.stderr.isatty()),
+        _console(colors=coloured(sys.stderr)),
     ]
 
 

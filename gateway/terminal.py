@@ -1,8 +1,9 @@
 """What the commands print for the eye."""
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TextIO
 
 GIVING_WAY: Final = frozenset({"SENSOR", "WHAT"})
 """Columns whose cells are broken where a terminal is too narrow."""
@@ -16,6 +17,11 @@ def plain(text: str) -> str:
     return (
         text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
     )
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether it is a terminal with colours, and nobody asked for none with $NO_COLOR."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

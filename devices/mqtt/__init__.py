@@ -15,8 +15,3 @@
 | refusals      | what a broker's no, or a failed connect, means and what to do      |
 | source        | the life of a source: link after link, receipts, what is rejected  |
 """
-
-from devices.mqtt.settings import Settings
-from devices.mqtt.source import open_source
-
-__all__ = ["Settings", "open_source"]

@@ -11,7 +11,3 @@
 | line     | one connection: from its descriptor to the intake                      |
 | source   | the life of a source: connection after connection                      |
 """
-
-from devices.serial_port.source import Settings, open_source
-
-__all__ = ["Settings", "open_source"]

@@ -1,6 +1,8 @@
 """Say that what an anomaly shows is normal from now on: it is cleared, and its rule takes over the new level, range or run.
 
-Limits that a person set stay as they are. Exit code: as of `gatewayctl ack`.
+Limits that a person set stay as they are.
+
+Exit code: as of `gatewayctl ack`.
 
 example: gatewayctl accept 3f09a1c
 """

@@ -23,9 +23,9 @@ VERBS: Final = {
 }
 
 
+run = run_verb
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Verbs of this command, each with its options."""
     add_verbs(parser, VERBS)
-
-
-run = run_verb

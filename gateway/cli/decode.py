@@ -121,7 +121,11 @@ class _Input:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument(
-        "file", nargs="?", type=Path, help="a capture, or the bytes as they came (default: standard input)"
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="a capture, or the bytes as they came (default: standard input)",
     )
     parser.add_argument("--decoder", help="a name, or a table as in the configuration: '{ kind = ... }'")
     parser.add_argument("--framing", help="likewise: where a frame ends (default: line)")

@@ -8,6 +8,7 @@ example: gatewayctl devices forget boiler-7
 """
 
 import argparse
+import json
 import sys
 
 from gateway.control import ControlError, Refused, ask, find_socket
@@ -15,8 +16,11 @@ from gateway.control import ControlError, Refused, ask, find_socket
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this verb."""
-    parser.add_argument("device", help="its name, as `gatewayctl devices list` shows it")
+    parser.add_argument("device", metavar="DEVICE", help="its name, as `gatewayctl devices list` shows it")
     parser.add_argument("--source", default="", help="only the one of this source (default: of all)")
+    parser.add_argument(
+        "--json", action="store_true", help="print the sources that forgot it as one JSON object"
+    )
     parser.add_argument(
         "--socket", default="", help="control socket of the daemon (default: where it usually is)"
     )
@@ -30,5 +34,8 @@ def run(options: argparse.Namespace) -> int:
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return 1 if isinstance(error, Refused) else 2
-    sys.stdout.write(f"forgotten: {options.device} of {', '.join(sources)}\n")
+    if options.json:
+        sys.stdout.write(json.dumps({"device": options.device, "sources": sources}) + "\n")
+    else:
+        sys.stdout.write(f"forgotten: {options.device} of {', '.join(sources)}\n")
     return 0

@@ -11,15 +11,18 @@ from typing import Final
 from gateway.cli.verbs import add_verbs, run_verb
 
 VERBS: Final = {
-    "discover": ("gateway.cli.discover", "list the serial ports of this machine, and how to configure them"),
+    "discover": (
+        "gateway.cli.device_discover",
+        "list the serial ports of this machine, and how to configure them",
+    ),
     "list": ("gateway.cli.device_list", "show each device: when it was last heard, how often it usually is"),
     "forget": ("gateway.cli.device_forget", "forget a device that was taken away for good"),
 }
 
 
+run = run_verb
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Verbs of this command, each with its options."""
     add_verbs(parser, VERBS)
-
-
-run = run_verb

@@ -1,14 +1,5 @@
-"""List the serial ports of this machine: what they are, who else uses them, and how to configure them.
+"""Looks at the serial ports of this machine, for `gatewayctl devices discover`."""
 
-No port is opened: that alone can restart the board behind it. Pseudo-terminals and serial servers on the network are
-not listed. As root it sees what programs of all users have open.
-
-Exit code: 0 if there is a port, 1 if there is none.
-
-example: gatewayctl devices discover --json | jq -r '.ports[].port'
-"""
-
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,15 +19,10 @@ NONE_FOUND: Final = """no serial port found
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this verb."""
-    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
-
-
-def run(options: argparse.Namespace, root: Path = ROOT) -> int:
-    """Look, and print. `root` is where /dev, /proc and /sys are."""
+def show(*, as_json: bool, root: Path = ROOT) -> int:
+    """Look, and print; returns the exit code. `root` is where /dev, /proc and /sys are."""
     report = discover(root)
-    if options.json:
+    if as_json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         sys.stdout.write("\n".join(lines(report)) + "\n")

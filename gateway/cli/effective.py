@@ -68,6 +68,7 @@ def effective(path: Path) -> tuple[Files, list[Setting]]:
         ConfigError: it is refused.
     """
     if is_detect(path):
+        import gateway.plain_structlog  # noqa: F401, PLC0415 - before all that import structlog: quicker
         from gateway.detect.config import DetectConfig, load_detect  # noqa: PLC0415 - what is needed, no more
 
         load_detect(path)

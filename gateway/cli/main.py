@@ -6,8 +6,9 @@ docstring is its help.
 
 import argparse
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 COMMANDS: Final = {
@@ -45,23 +46,26 @@ COMMANDS: Final = {
         "gateway.cli.simulate",
         "pretend to be devices: send readings to an MQTT broker or a serial port",
     ),
+    "service": ("gateway.cli.service", "run the gateway as a service of systemd, after `pipx install`"),
+    "completion": ("gateway.cli.completion", "print what makes bash, zsh or fish complete the commands"),
     "version": ("gateway.cli.version", "show the versions of the gateway and of its libraries"),
     "demo": ("gateway.cli.demo", "run the whole way with simulated devices and an embedded Kafka"),
 }
 
 
-def parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """What parses `words`: with the arguments of the command that they begin with, and the names of the others."""
+def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
+    """What parses the words after gatewayctl: with the arguments of the commands `wanted`, and the names of the others."""
     all_of_it = argparse.ArgumentParser(
         prog="gatewayctl",
         description="Looks after the edge gateway.",
         epilog="`gatewayctl COMMAND --help` tells more.",
+        allow_abbrev=False,
     )
     all_of_it.add_argument("--version", action="store_true", help="print the version")
     commands = all_of_it.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
-        chosen = name in words[:1]
-        command = commands.add_parser(name, help=summary, add_help=chosen)
+        chosen = name in wanted
+        command = commands.add_parser(name, help=summary, add_help=chosen, allow_abbrev=False)
         if chosen:
             module = importlib.import_module(module_name)
             command.description = module.__doc__
@@ -74,7 +78,21 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gatewayctl; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = parser(words)
+    try:
+        try:
+            return _run(words)
+        finally:
+            _flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left. What is not written yet goes nowhere, or Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(words: Sequence[str]) -> int:
+    chosen = parser(words[:1])
     options = chosen.parse_args(words)
     if options.version:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
@@ -84,14 +102,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         chosen.print_help()
         return 2
-    try:
-        code: int = options.run(options)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; Python would complain about it at exit
-        return 141
+    code: int = options.run(options)
     return code
+
+
+def _flush() -> None:
+    """Write what was printed, while something can be said about it.
+
+    Raises:
+        BrokenPipeError: nobody reads it.
+        SystemExit: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"gatewayctl: what was to be printed cannot be written: {error.strerror}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What the commands about anomalies share: where Kafka is, and reading the topic of anomalies."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,17 +18,6 @@ class _OnlyKafka(msgspec.Struct, frozen=True):
     """The part that detect.toml and gateway.toml have in common."""
 
     kafka: DetectKafka = DetectKafka()
-
-
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """The option that says where Kafka is."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="detect.toml or gateway.toml, for [kafka] (default: $DETECT_CONFIG, else /etc/gateway/detect.toml, else "
-        "the same of the gateway)",
-    )
 
 
 def kafka_of(path: Path | None) -> DetectKafka:

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
+        metavar="FILE",
         default=usual_path("gateway"),
         help="names its socket and its folder, if gatewayd does not answer where it usually is (default: $GATEWAY_CONFIG, "
         "else /etc/gateway/gateway.toml)",
@@ -63,11 +64,10 @@ def run(options: argparse.Namespace) -> int:
 def _otherwise(options: argparse.Namespace, problem: str) -> tuple[dict[str, Any], str]:
     """What the daemon says at the socket that the configuration names, else what is in the folder and why it does not."""
     # Needed only here: they take longer than all the rest.
-    from structlog.testing import capture_logs  # noqa: PLC0415
-
+    import gateway.plain_structlog  # noqa: F401, PLC0415 - before all that import structlog: quicker
+    from gateway.cli.spool_here import look_quietly  # noqa: PLC0415
     from gateway.config import ConfigError, GatewayConfig, load  # noqa: PLC0415
     from gateway.identity import state_dir  # noqa: PLC0415
-    from gateway.spool.look import look  # noqa: PLC0415
 
     try:
         settings = load(options.config, GatewayConfig)
@@ -75,8 +75,7 @@ def _otherwise(options: argparse.Namespace, problem: str) -> tuple[dict[str, Any
             with contextlib.suppress(ControlError):
                 return ask(Path(settings.control.socket), {"verb": "status"}), ""
         folder = state_dir(settings.gateway) / "spool"
-        with capture_logs():  # what it would log is shown
-            spool = look(folder, settings.spool)
+        spool = look_quietly(folder, settings.spool)
     except ConfigError as error:
         problem = f"{problem}; what is on disk cannot be shown: {error}; name the file with --config"
         return {"health": "down", "reasons": [problem]}, problem

@@ -24,7 +24,7 @@ from typing import Any, Final
 from gateway.cli.fitting import Part, Room, fit
 from gateway.control import ControlError, ask, find_socket
 from gateway.spans import span
-from gateway.terminal import plain
+from gateway.terminal import coloured, plain
 
 EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
 PROBLEMS: Final = {
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if terminal:
             columns, rows = shutil.get_terminal_size()
             room = Room(columns, rows - 1)  # one for the prompt
-        sys.stdout.write("\n".join(lines(status, colour=terminal, room=room)) + "\n")
+        sys.stdout.write("\n".join(lines(status, colour=coloured(sys.stdout), room=room)) + "\n")
     return EXIT_CODES.get(status["health"], 2)
 
 

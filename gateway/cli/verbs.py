@@ -2,7 +2,7 @@
 
 import argparse
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 
 def add_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, tuple[str, str]]) -> None:
@@ -15,6 +15,7 @@ def add_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, tuple[str, st
             help=summary,
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         module.add_arguments(verb)
         verb.set_defaults(run_verb=module.run)
@@ -24,3 +25,12 @@ def run_verb(options: argparse.Namespace) -> int:
     """Run the one that was given."""
     code: int = options.run_verb(options)
     return code
+
+
+def below(parser: argparse.ArgumentParser, words: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """What `words` call, and all that their next word may choose; with what parses the words that follow."""
+    yield words, parser
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for name, inner in action.choices.items():
+                yield from below(inner, f"{words} {name}".strip())

@@ -138,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
         prog="gateway-detect",
         description="Reads readings back from Kafka and flags anomalies.",
         epilog="`gateway-detect backtest --help` tells how to run it over recorded readings.",
+        allow_abbrev=False,
     )
     made.add_argument(
         "--config",

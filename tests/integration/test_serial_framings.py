@@ -7,8 +7,8 @@ from pty_port import SerialLine
 from waiting import until
 
 from devices.errors import SourceLost
-from devices.serial_port import Settings, open_source
 from devices.serial_port import line as serial_line
+from devices.serial_port.source import Settings, open_source
 from gateway.testing import RecordingIntake
 
 STX = {"kind": "start-end", "start": "02", "end": "03"}

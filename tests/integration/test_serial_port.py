@@ -17,9 +17,9 @@ from pty_port import SerialLine
 from waiting import until
 
 from devices.errors import DecodeError, SourceLost, SourceRefused
-from devices.serial_port import Settings, open_source
 from devices.serial_port import line as serial_line
 from devices.serial_port import source as serial_port
+from devices.serial_port.source import Settings, open_source
 from gateway.testing import RecordingIntake
 
 TEN_MEGABYTES = 10 * 1024 * 1024

@@ -11,9 +11,8 @@ from pty_port import SerialLine
 from waiting import until
 
 from devices.errors import SourceLost
-from devices.serial_port import Settings, open_source
 from devices.serial_port import startup as serial_startup
-from devices.serial_port.source import SerialPort
+from devices.serial_port.source import SerialPort, Settings, open_source
 from devices.serial_port.startup import Command
 from gateway.testing import RecordingIntake
 

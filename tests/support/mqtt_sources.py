@@ -11,7 +11,7 @@ from mosquitto import Mosquitto
 from waiting import until
 
 from devices.errors import SourceError
-from devices.mqtt import Settings
+from devices.mqtt.settings import Settings
 from devices.mqtt.source import MqttSource, open_source
 from devices.source import Home
 from gateway.testing import RecordingIntake

@@ -17,6 +17,8 @@ from debian import ARCHITECTURES, CHECKOUT, Debian, missing
 from packaging.requirements import Requirement
 from waiting import wait_until
 
+from gateway.cli.completion import PROGRAMS, SHELLS, script
+
 SOURCE = CHECKOUT / "tools" / "debian"
 NAME = "iot-edge-gateway"
 MACHINES = {"amd64": 62, "arm64": 183}
@@ -158,12 +160,12 @@ def test_an_installed_gateway_works_with_simulated_devices_and_without_kafka(
     ]
     assert "dialout" in debian.run("id", "gateway")
     before = debian.files()
-    for script, action in (
+    for maintainer_script, action in (
         ("postinst", "configure"),
         ("prerm", "failed-upgrade"),
         ("postinst", "abort-upgrade"),
     ):
-        debian.run(f"/var/lib/dpkg/info/{NAME}.{script}", action, "1.0")
+        debian.run(f"/var/lib/dpkg/info/{NAME}.{maintainer_script}", action, "1.0")
     assert debian.files() == before, "a maintainer script that is run again changes something"
     run_by_hand(debian)
     with debian.service("gatewayd", "gateway", *STATE):
@@ -256,31 +258,18 @@ def test_scripts_are_free_of_what_shellcheck_knows() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_bash_completes_commands_verbs_options_and_values(deb: Path, tmp_path: Path) -> None:
+def test_a_package_brings_completion_to_where_each_shell_looks(deb: Path, tmp_path: Path) -> None:
     subprocess.run(["dpkg-deb", "--extract", deb, tmp_path], check=True)
-    completions = tmp_path / "usr/share/bash-completion/completions"
+    folders = {
+        "bash": "bash-completion/completions/{}",
+        "zsh": "zsh/vendor-completions/_{}",
+        "fish": "fish/vendor_completions.d/{}.fish",
+    }
 
-    def complete(*words: str) -> list[str]:
-        program = words[0]
-        script = (
-            f'. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _{program.replace("-", "_")}; '
-            'printf "%s\\n" "${COMPREPLY[@]}"'
-        )
-        done = subprocess.run(
-            ["bash", "-c", script, "bash", completions / program, *words],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stderr == ""
-        return done.stdout.split()
-
-    assert complete("gatewayctl", "st") == ["status"]
-    assert complete("gatewayctl", "config", "") == ["check", "show", "diff", "schema"]
-    assert complete("gatewayctl", "config", "show", "--j") == ["--json"]
-    assert complete("gatewayctl", "simulate", "--format", "") == ["json", "keyvalue"]
-    assert complete("gateway-detect", "backtest", "--pl") == ["--plot"]
-    assert complete("gatewayd", "--ch") == ["--check"]
+    for shell in SHELLS:
+        for program in PROGRAMS:
+            path = tmp_path / "usr/share" / folders[shell].format(program)
+            assert path.read_text(encoding="utf-8") == script(shell, program)
 
 
 def test_each_command_has_a_man_page(deb: Path, tmp_path: Path) -> None:

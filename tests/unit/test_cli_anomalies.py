@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from gateway import terminal
-from gateway.cli import anomalies, answer
+from gateway.cli import anomaly_answer, anomaly_list
 from gateway.cli.main import main
 from gateway.cli.records import kafka_of
 from gateway.config import DetectKafka
@@ -73,9 +73,9 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> type[Topic]:
         Topic.said += records
 
     Topic.lots, Topic.said = [], []
-    for module in (anomalies, answer):
+    for module in (anomaly_list, anomaly_answer):
         monkeypatch.setattr(module, "Topic", Topic)
-    monkeypatch.setattr(answer, "say", say)
+    monkeypatch.setattr(anomaly_answer, "say", say)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     return Topic
@@ -276,6 +276,26 @@ def test_a_word_is_said_and_its_answer_shown(
     assert (command.id, command.verb, command.by) == ("aaaaaaaa11", verb, "maria")
     assert abs(command.time - time.time_ns()) < 60 * 10**9
     assert capsys.readouterr().out == f"gw-1/boiler-7 temperature, limits: {verb} by maria\n"
+
+
+def test_who_answered_and_who_did_not_can_be_had_as_json(
+    topic: type[Topic], config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered = event("aaaaaaaa11", "acknowledged", sentence="seen by maria")
+    topic.lots = [[event("aaaaaaaa11")], [answered]]
+
+    assert main(["ack", "aaaa", "--json", "--config", config]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verb"], told["already"], told["unanswered"]) == ("ack", False, [])
+    assert [(one["id"], one["sentence"]) for one in told["answered"]] == [("aaaaaaaa11", "seen by maria")]
+
+    topic.lots = [[event("aaaaaaaa11"), answered]]
+    assert main(["ack", "aaaa", "--json", "--config", config]) == 0
+    assert json.loads(capsys.readouterr().out)["already"]
+
+    topic.lots = [[event("aaaaaaaa11")]]
+    assert main(["ack", "aaaa", "--json", "--wait=0", "--config", config]) == 1
+    assert json.loads(capsys.readouterr().out)["unanswered"] == ["aaaaaaaa11"]
 
 
 def test_nobody_answering_is_told(

@@ -95,6 +95,9 @@ def test_a_device_can_be_forgotten_and_an_unknown_one_is_told(
     assert capsys.readouterr().out == "forgotten: boiler-7 of plant\n"
     assert "boiler-7" not in str(hall.reasons())
 
+    assert gatewayctl(hall, tmp_path, "forget", "pump", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"device": "pump", "sources": ["plant"]}
+
     assert gatewayctl(hall, tmp_path, "forget", "boiler-7", "--source", "yard") == 1
     assert "there is no device boiler-7 of source yard" in capsys.readouterr().err
 

@@ -206,8 +206,8 @@ def test_a_peer_is_who_it_was_when_it_connected_whatever_it_became_since(folder:
 def test_gatewayctl_as_somebody_else_shows_the_status_and_may_forget_no_device(folder: Path) -> None:
     """A real process of a real other user; exit code 2 says that nothing was asked, 1 would say there is no such device."""
     program = """
-import os, shutil, sys
-from gateway.cli import device_forget, device_list, devices, discover, main, status  # he may not be let in to read them
+import locale, os, shutil, sys
+from gateway.cli import device_discover, device_forget, device_list, devices, main, status  # he may not be let in to read them
 os.setgroups([]), os.setgid(64004), os.setuid(64003)
 sys.exit(main.main(sys.argv[1:]))
 """

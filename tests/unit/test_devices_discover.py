@@ -27,7 +27,7 @@ def found(machine: Machine) -> list[dict[str, Any]]:
 
 
 def said(machine: Machine, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = discover.run(argparse.Namespace(json=False), machine.root)
+    code = discover.show(as_json=False, root=machine.root)
     return code, capsys.readouterr().out
 
 
@@ -235,7 +235,7 @@ def test_where_there_is_no_port_it_says_what_to_check(
     code, text = said(machine, capsys)
     assert code == 1
     assert text == discover.NONE_FOUND
-    assert discover.run(argparse.Namespace(json=True), machine.root) == 1
+    assert discover.show(as_json=True, root=machine.root) == 1
     assert json.loads(capsys.readouterr().out)["ports"] == []
 
 

@@ -5,7 +5,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from devices.errors import SourceLost, SourceRefused
-from devices.mqtt import Settings, refusals
+from devices.mqtt import refusals
+from devices.mqtt.settings import Settings
 
 SETTINGS = Settings("broker.example", ["plant/{device}"], username="gw", password="hunter2")  # noqa: S106 - not shown
 

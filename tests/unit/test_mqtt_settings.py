@@ -5,9 +5,8 @@ import pytest
 
 from devices import registry
 from devices.errors import SettingError, SourceRefused
-from devices.mqtt import Settings
 from devices.mqtt.dial import password, tls_context
-from devices.mqtt.settings import Tls
+from devices.mqtt.settings import Settings, Tls
 from devices.mqtt.source import MqttSource
 from devices.source import Home
 

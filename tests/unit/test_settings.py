@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from devices.decoders.csv_row import Settings as CsvSettings
 from devices.errors import SettingError
-from devices.mqtt import Settings as MqttSettings
+from devices.mqtt.settings import Settings as MqttSettings
 from devices.settings import convert
 from devices.simulator.settings import Settings as SimulatorSettings
 from gateway.config import GatewayConfig

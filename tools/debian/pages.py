@@ -1,4 +1,4 @@
-"""Writes man pages and the completion for bash from the parsers of the commands, so that they say what --help says.
+"""Writes man pages and completion from the parsers of the commands, so that they say what --help says.
 
 usage: pages.py FOLDER VERSION
 """
@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway import daemon
-from gateway.cli import main as cli
-from gateway.detect import service
-from gateway.detect.backtest import command as backtest
+from gateway.cli.completion import SHELLS, parser_of, script
+from gateway.cli.verbs import below
 
 
 class Command(NamedTuple):
@@ -29,6 +27,11 @@ SUMMARIES: Final = {
     "gatewayd.8": "reads sensors and delivers to Kafka",
     "gateway-detect.8": "reads readings back from Kafka and flags anomalies",
     "gatewayctl.1": "looks after the edge gateway",
+}
+COMPLETIONS: Final = {
+    "bash": "bash-completion/completions/{}",
+    "zsh": "zsh/vendor-completions/_{}",
+    "fish": "fish/vendor_completions.d/{}.fish",
 }
 FILES: Final = """.SH FILES
 .TP
@@ -52,31 +55,6 @@ What gatewayctl asks; for more than how the gateway is, only by root and the gro
 .BR gatewayctl (1),
 .I /usr/share/doc/iot\\-edge\\-gateway
 """
-
-
-def below(words: str, parser: argparse.ArgumentParser) -> Iterator[Command]:
-    """The command, and those that its next word chooses."""
-    yield Command(words, parser)
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for name, inner in action.choices.items():
-                yield from below(f"{words} {name}", inner)
-
-
-def commands() -> dict[str, list[Command]]:
-    """By page."""
-    ctl = [Command("gatewayctl", cli.parser([]))]
-    for name in cli.COMMANDS:
-        whole = cli.parser([name])
-        ctl += [one for one in below("gatewayctl", whole) if one.words.split()[1:2] == [name]]
-    return {
-        "gatewayd.8": [Command("gatewayd", daemon.parser())],
-        "gateway-detect.8": [
-            Command("gateway-detect", service.parser()),
-            Command("gateway-detect backtest", backtest.parser()),
-        ],
-        "gatewayctl.1": ctl,
-    }
 
 
 def roff(text: str) -> str:
@@ -115,63 +93,19 @@ def _explained(action: argparse.Action) -> Iterator[str]:
     yield f".TP\n.B {roff(f'{names}{value}')}\n{roff((action.help or '').replace('%%', '%'))}"
 
 
-def completion(program: str, found: list[Command]) -> str:
-    """What bash sources before it completes the first `program`."""
-    function = "_" + program.replace("-", "_")
-    deeper, words, values = [], [], []
-    for words_before, parser in found:
-        options, choices = [], []
-        for action in parser._actions:  # noqa: SLF001
-            offered = " ".join(map(str, action.choices or []))
-            options += [one for one in action.option_strings if one.startswith("--")]
-            if not action.option_strings:
-                choices.append(offered)
-            elif action.nargs != 0:
-                values += [
-                    f'        "{words_before} {one}") words="{offered}" ;;' for one in action.option_strings
-                ]
-        if len(words_before.split()) > 1:
-            deeper.append(f'"{words_before}"')
-        words.append(
-            f'        "{words_before}") words="{" ".join(choices).strip()}" options="{" ".join(options)}" ;;'
-        )
-    descend = (
-        f"""    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-        case "$path $word" in
-            {" | ".join(deeper)}) path+=" $word" ;;
-        esac
-    done
-"""
-        if deeper
-        else ""
-    )
-    return f"""# bash completion for {program}; where no word fits, bash offers files
-{function}() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} path={program} word words="" options=""
-{descend}    case $path in
-{chr(10).join(words)}
-    esac
-    if [[ $current == -* ]]; then words=$options; fi
-    case "$path ${{COMP_WORDS[COMP_CWORD - 1]}}" in
-{chr(10).join(values)}
-    esac
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-}}
-complete -o default -F {function} {program}
-"""
-
-
 def main(folder: Path, version: str) -> None:
-    """Write all of it."""
+    """Write all of it, as it is to lie below /usr/share."""
     os.environ["COLUMNS"] = "100"
-    for name, found in commands().items():
+    for name in SUMMARIES:
         program, section = name.rsplit(".", 1)
         path = folder / "man" / f"man{section}" / f"{name}.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
+        found = [Command(*one) for one in below(parser_of(program), program)]
         path.write_bytes(gzip.compress(page(name, found, version).encode(), mtime=0))
-        path = folder / "completions" / program
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(completion(program, found), encoding="utf-8")
+        for shell in SHELLS:
+            path = folder / COMPLETIONS[shell].format(program)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(script(shell, program), encoding="utf-8")
 
 
 if __name__ == "__main__":

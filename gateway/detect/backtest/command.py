@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         prog="gateway-detect backtest",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     made.add_argument("file", nargs="?", type=Path, metavar="FILE.csv", help="recorded readings")
     made.add_argument("--config", type=Path, metavar="FILE", help="detect.toml (default: no settings)")
