@@ -11,6 +11,7 @@ from devices.errors import SettingError
 from devices.settings import convert
 from gateway.config_files import ConfigError as ConfigError  # noqa: PLC0414 - who loads a configuration catches it
 from gateway.config_files import read, refusal
+from gateway.kafka_access import KafkaAccess, own_key
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
@@ -67,15 +68,15 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_names: Literal["gateway", "global"] = "gateway"
 
 
-class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Kafka(KafkaAccess, frozen=True, forbid_unknown_fields=True):
     """`[kafka]`: where readings go.
 
-    Attributes:
+    Attributes: as of KafkaAccess, and
         bootstrap_servers: host:port, several separated by commas.
         readings_topic, dead_letters_topic, anomalies_topic, status_topic: names of the topics.
         create_topics: make topics that do not exist.
         partitions, replication: of topics made here; 0 leaves it to the broker.
-        options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
+        options: properties handed to the Kafka client as they are (librdkafka's names), for tuning and what has no key.
             `NAME_file` names a file that holds the value of NAME and nothing else, as for a password. A relative path is
             looked up in $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
     """
@@ -88,7 +89,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     create_topics: bool = True
     partitions: Annotated[int, Meta(ge=0, le=10_000)] = 6
     replication: Annotated[int, Meta(ge=0, le=32)] = 0
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
 
 
 class GatewayKafka(Kafka, frozen=True, forbid_unknown_fields=True):
@@ -285,12 +286,17 @@ def load(path: Path, kind: type[T]) -> T:
 
 
 def check_kafka(kafka: Kafka, path: Path) -> None:
-    """Two kinds of record in one topic would be read as each other; and what the program sets itself is no option.
+    """Whether the settings fit together: how to get in, options that the program sets itself, and which topic is for what.
 
     Raises:
-        ConfigError: two of the topics are one, there is such an option, or one that stands both here and in a file. `path` is the file, for the message.
+        ConfigError: they do not. `path` is the file, for the message.
     """
+    try:
+        kafka.check_access(kafka.bootstrap_servers)
+    except SettingError as error:
+        raise refusal(path, error) from None
     own = _DETECT_OPTIONS if isinstance(kafka, DetectKafka) else _GATEWAY_OPTIONS
+    access = {key.removesuffix(SECRET_FILE): key for key in kafka.client_options()}
     for key, value in kafka.options.items():
         name = key.removesuffix(SECRET_FILE)
         problem, about = "", [f"kafka.options.{key}"]
@@ -298,6 +304,9 @@ def check_kafka(kafka: Kafka, path: Path) -> None:
             problem = f"{key!r} is not allowed: {own[name]}"
         elif name != key and name in kafka.options:
             problem, about = f"{key!r} excludes {name!r}; keep one of them", [*about, f"kafka.options.{name}"]
+        elif name in access:
+            says = own_key(access[name])
+            problem, about = f"{key!r} excludes {says}; keep one of them", [*about, says]
         elif name != key and not (isinstance(value, str) and value):
             problem = f"{key!r} must be the path of a file"
         if problem:

@@ -25,6 +25,7 @@ class BufferedClient(Client):
 
     Attributes:
         received: bytes that came.
+        refused: what TLS said when the broker ended the connection for a reason of its own.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -32,6 +33,7 @@ class BufferedClient(Client):
         self._ahead = b""
         self._place = 0
         self.received = 0
+        self.refused: ssl.SSLError | None = None
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Queue an acknowledgement of each of these messages of QoS 1. loop_write() sends them."""
@@ -56,7 +58,13 @@ class BufferedClient(Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._place == len(self._ahead):
-            self._ahead, self._place = super()._sock_recv(AHEAD), 0
+            try:
+                self._ahead, self._place = super()._sock_recv(AHEAD), 0
+            except (
+                ssl.SSLError
+            ) as error:  # with TLS 1.3 a broker judges our certificate after we took it for connected
+                self.refused = error
+                raise
             self.received += len(self._ahead)
         end = min(self._place + bufsize, len(self._ahead))
         data = self._ahead[self._place : end]

@@ -86,7 +86,7 @@ class Transactions:
     @property
     def link(self) -> Link:
         """See Sink."""
-        return self._producing.link
+        return self._producing.reach.link
 
     async def resume(
         self, make_topics: Callable[[], None], ask: Callable[[], T], attempt_done: Callable[[], None]
@@ -154,7 +154,7 @@ class Transactions:
         """A producer that was used no longer counts, and the topics are there. In the worker thread."""
         if self._producing.closing:
             raise KafkaUnavailableError("stopping")
-        if not self._fresh:
+        if not self._fresh or self._producing.outdated():
             self._producing.give_up(self._problem or "a call was not finished")
             self._fresh, self._problem = True, ""
         make_topics()
@@ -170,9 +170,10 @@ class Transactions:
             problem = error.args[0]
             if not problem.retriable():
                 self._fresh, self._problem = False, explain(problem)
-            self._producing.note(reachable=False, trouble=explain(problem))
-            raise KafkaUnavailableError(explain(problem)) from None
-        self._producing.note(reachable=True)
+            why = self._producing.reach.no_answer(problem)
+            self._producing.reach.note(reachable=False, trouble=why)
+            raise KafkaUnavailableError(why) from None
+        self._producing.reach.note(reachable=True)
         return found
 
     async def _send(
@@ -187,7 +188,7 @@ class Transactions:
         if tally.delivered < len(records):
             trouble = tally.trouble or "not acknowledged before the stop"
             if not self._moved_on:
-                self._producing.note(reachable=False, trouble=trouble)
+                self._producing.reach.note(reachable=False, trouble=trouble)
             return Sent(0, [], records, trouble)
         return Sent(len(records), [], [], "")
 

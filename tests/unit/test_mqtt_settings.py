@@ -6,8 +6,8 @@ import pytest
 from devices import registry
 from devices.errors import SettingError, SourceRefused
 from devices.mqtt import Settings
-from devices.mqtt.dial import password, tls_context
-from devices.mqtt.settings import Tls
+from devices.mqtt.dial import password
+from devices.tls import Tls, TlsFileError, tls_context
 from devices.mqtt.source import MqttSource
 from devices.source import Home
 
@@ -97,11 +97,11 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match=r"tls.ca .*absent.pem cannot be used: No such file"):
+    with pytest.raises(TlsFileError, match=r"tls.ca .*absent.pem cannot be used: No such file"):
         tls_context(Tls(ca=str(tmp_path / "absent.pem")))
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate")
-    with pytest.raises(SourceRefused, match=r"broken.pem cannot be used"):
+    with pytest.raises(TlsFileError, match=r"broken.pem cannot be used"):
         tls_context(Tls(ca=str(broken)))
-    with pytest.raises(SourceRefused, match=r"tls.cert .*broken.pem"):
+    with pytest.raises(TlsFileError, match=r"tls.cert .*broken.pem"):
         tls_context(Tls(cert=str(broken)))
