@@ -102,8 +102,9 @@ def _reason(error: OSError) -> str:
         return (
             "this user may not read it; let the user of the service read it (chown, chmod), and nobody else"
         )
-    reason = getattr(error, "reason", None)
-    return f"it is no PEM file of that kind ({reason})" if reason else (error.strerror or "it is no PEM file")
+    return (
+        "it is no PEM file of that kind" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
+    )
 
 
 _EXPIRED: Final = 10

@@ -178,7 +178,7 @@ def explain(error: KafkaError) -> str:
     return f"{words}; {remedy}" if remedy else words
 
 
-_IN_STATE: Final = re.compile(r" \(after \d+ms in state \w+(, .*)?\)|(?<=\d)/bootstrap(?=:)")
+_IN_STATE: Final = re.compile(r" \(after \d+ms in state \w+(, .*)?\)|(?<=\d)/bootstrap(?=:)| after \d+ ms")
 """What the client adds for who reads its source; and it differs each time."""
 
 

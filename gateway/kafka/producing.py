@@ -123,6 +123,7 @@ class Producing:
         if self._producer is None:
             try:
                 self._made_with = stamps(self._config)
+                check_files(self._config)
                 self._producer = self._make()
             except ConfigError as error:
                 raise KafkaException(KafkaError(KafkaError._INVALID_ARG, str(error))) from None  # noqa: SLF001

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 
 from certificates import DAY, LOOPBACK, Authority
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -106,6 +108,23 @@ class SecureKafka(KafkaServer):
         for kind in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             wanted = UserScramCredentialUpsertion(name, ScramCredentialInfo(kind, 4096), password.encode())
             admin.alter_user_scram_credentials([wanted])[name].result(ANSWER_DEADLINE)
+
+    def allow(self, *rights: AclBinding) -> None:
+        """Give rights."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for future in admin.create_acls(list(rights)).values():
+            future.result(ANSWER_DEADLINE)
+
+    def allow_all(self, user: str) -> None:
+        """Give a user every right."""
+        every = (ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID)
+        self.allow(*(right(user, kind, "*", AclOperation.ALL) for kind in every))
+
+
+def right(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    """That `user` may do this to what is called so."""
+    literal, allow = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+    return AclBinding(kind, name, literal, f"User:{user}", "*", operation, allow)
 
 
 class Tokens:

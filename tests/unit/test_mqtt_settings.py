@@ -7,9 +7,9 @@ from devices import registry
 from devices.errors import SettingError, SourceRefused
 from devices.mqtt import Settings
 from devices.mqtt.dial import password
-from devices.tls import Tls, TlsFileError, tls_context
 from devices.mqtt.source import MqttSource
 from devices.source import Home
+from devices.tls import Tls, TlsFileError, tls_context
 
 
 def opened(**more: Any) -> MqttSource:
