@@ -9,6 +9,7 @@ from devices.errors import SettingError
 from devices.source import Home
 from gateway.config import SECRET_FILE, GatewayConfig, Kafka, load
 from gateway.config_files import ConfigError, placed, read, refusal
+from gateway.guard import look
 from gateway.kafka_access import own_key
 from gateway.sources import open_sources
 
@@ -41,7 +42,7 @@ def check_gateway(path: Path) -> Checked:
     """
     config = load(path, GatewayConfig)
     specs = open_sources(config, path, Home("check"))
-    advice = list(_unwise(config))
+    advice = [*_unwise(config), *look(path)]
     for name, table in config.sources.items():
         if secret := table.get("password_file"):
             advice += check_secret(path, f"sources.{name}.password_file", secret)

@@ -157,7 +157,7 @@ def cursor_group(gateway: str) -> str:
 def explain(error: KafkaError) -> str:
     """What a person should read for an error of the client: its words, and what to do where we know."""
     remedies = {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic (WRITE)",
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user IdempotentWrite on the cluster",
         KafkaError.SASL_AUTHENTICATION_FAILED: "check username and password_file in [kafka]",
         KafkaError._AUTHENTICATION: "check username and password_file in [kafka]",  # noqa: SLF001 - no public name
@@ -168,8 +168,8 @@ def explain(error: KafkaError) -> str:
         KafkaError._UNKNOWN_TOPIC: "create the topic, or set create_topics = true",  # noqa: SLF001
         KafkaError.INVALID_TIMESTAMP: "set the clock of the gateway or of the broker",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or set create_topics = true",
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user the transactional id gateway-ID",
-        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as the group",
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user its transactional id (WRITE): docs/security.md",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
     words = _IN_STATE.sub("", error.str())
@@ -178,7 +178,7 @@ def explain(error: KafkaError) -> str:
     return f"{words}; {remedy}" if remedy else words
 
 
-_IN_STATE: Final = re.compile(r" \(after \d+ms in state \w+(, .*)?\)|(?<=\d)/bootstrap(?=:)| after \d+ ms")
+_IN_STATE: Final = re.compile(r" \(?after \d+ ?ms( in state \w+(, [^)]*)?)?\)?|(?<=\d)/bootstrap(?=:)")
 """What the client adds for who reads its source; and it differs each time."""
 
 
@@ -195,11 +195,11 @@ def no_answer(config: Kafka, error: KafkaError, words: str = "") -> str:
 def explain_reading(error: KafkaError) -> str:
     """As explain(), for who reads."""
     remedies = {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
-        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as this consumer group",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic (READ)",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
-    return f"{error.str()}; {remedy}" if remedy else explain(error)
+    return f"{_IN_STATE.sub('', error.str())}; {remedy}" if remedy else explain(error)
 
 
 def explain_exception(error: BaseException) -> str:

@@ -190,7 +190,8 @@ class Producing:
                 suspects.append((record, explain(error)))
             else:
                 unwritten.add(record)
-                trouble = explain(error)
+                # What was thrown out in the wake of another record says less than that one.
+                trouble = trouble if trouble and step is Step.ABORT else explain(error)
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:

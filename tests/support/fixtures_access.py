@@ -8,10 +8,10 @@ from secure_kafka import CLIENT, SecureKafka
 
 
 @pytest.fixture(scope="session")
-def secure_kafka(
-    tmp_path_factory: pytest.TempPathFactory, kafka_installed_once: None
-) -> Iterator[SecureKafka]:
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     """It runs, with its token endpoint; `alice` and CLIENT may do everything."""
+    if obstacle := kafka_server.missing():
+        pytest.skip(obstacle)
     server = SecureKafka(tmp_path_factory.mktemp("secure-kafka"))
     try:
         server.start()
@@ -22,10 +22,3 @@ def secure_kafka(
             yield server
     finally:
         server.stop()
-
-
-@pytest.fixture(scope="session")
-def kafka_installed_once() -> None:
-    """Kafka can be started here."""
-    if obstacle := kafka_server.missing():
-        pytest.skip(obstacle)
