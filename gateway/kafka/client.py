@@ -14,6 +14,7 @@ from devices.tls import TlsFileError, tls_context
 from gateway.config import SECRET_FILE, ConfigError, Kafka
 from gateway.kafka.diagnosis import cause
 from gateway.kafka_access import own_key
+from gateway.terminal import plain
 
 ADMIN_TIMEOUT: Final = 5.0
 """Seconds that one question to the cluster may take."""
@@ -172,7 +173,7 @@ def explain(error: KafkaError) -> str:
         KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
-    words = _IN_STATE.sub("", error.str())
+    words = plain(_IN_STATE.sub("", error.str()))  # some of them are a broker's
     if "OAUTHBEARER token" in words:
         remedy = "check oauth in [kafka], and that its server answers"
     return f"{words}; {remedy}" if remedy else words
@@ -199,7 +200,7 @@ def explain_reading(error: KafkaError) -> str:
         KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
-    return f"{_IN_STATE.sub('', error.str())}; {remedy}" if remedy else explain(error)
+    return f"{plain(_IN_STATE.sub('', error.str()))}; {remedy}" if remedy else explain(error)
 
 
 def explain_exception(error: BaseException) -> str:

@@ -121,10 +121,15 @@ class SecureKafka(KafkaServer):
         self.allow(*(right(user, kind, "*", AclOperation.ALL) for kind in every))
 
 
-def right(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+def right(
+    user: str,
+    kind: ResourceType,
+    name: str,
+    operation: AclOperation,
+    pattern: ResourcePatternType = ResourcePatternType.LITERAL,
+) -> AclBinding:
     """That `user` may do this to what is called so."""
-    literal, allow = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
-    return AclBinding(kind, name, literal, f"User:{user}", "*", operation, allow)
+    return AclBinding(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
 
 
 class Tokens:
