@@ -23,11 +23,12 @@ WORKERS ?= 2
 test: .venv/dev servers ## run all tests, WORKERS=2 at a time, on a real Kafka, a real mosquitto and real serial lines
 	.venv/bin/python -Im pytest --numprocesses $(WORKERS) --dist worksteal
 
-check: .venv/dev ## run the linter, the formatter's check, the type checker and the check of the imports
+check: .venv/dev ## run the linter, the formatter's check, the type checker, the check of the imports, and the audit of the libraries
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -I tools/audit.py
 
 # VERSION: that of a release. ARCHITECTURES need no machine of their own.
 VERSION ?=

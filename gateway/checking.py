@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from devices.credentials import credential_path, why_not
 from devices.errors import SettingError
 from devices.source import Home
 from gateway.config import SECRET_FILE, GatewayConfig, Kafka, load
 from gateway.config_files import ConfigError, placed, read, refusal
+from gateway.guard import look
+from gateway.kafka_access import own_key
 from gateway.sources import open_sources
 
 
@@ -42,7 +42,7 @@ def check_gateway(path: Path) -> Checked:
     """
     config = load(path, GatewayConfig)
     specs = open_sources(config, path, Home("check"))
-    advice = list(_unwise(config))
+    advice = [*_unwise(config), *look(path)]
     for name, table in config.sources.items():
         if secret := table.get("password_file"):
             advice += check_secret(path, f"sources.{name}.password_file", secret)
@@ -60,20 +60,20 @@ def check_kafka_client(path: Path, kafka: Kafka, own: dict[str, str | bool]) -> 
     Raises:
         ConfigError: it does not.
     """
-    options, advice = dict(kafka.options), []
+    options, advice = {**kafka.client_options(), **kafka.options}, []
     if not options:
         return []
-    for key in kafka.options:
+    for key, secret in list(options.items()):
         if key.endswith(SECRET_FILE):
-            secret = str(options[key])
-            advice += check_secret(path, f"kafka.options.{key}", secret)
-            if not _readable(secret):
+            named = f"kafka.options.{key}" if key in kafka.options else own_key(key)
+            advice += check_secret(path, named, str(secret))
+            if not _readable(str(secret)):
                 options[key.removesuffix(SECRET_FILE)] = "a secret"
                 del options[key]
     from gateway.kafka.client import check_options  # noqa: PLC0415 - takes longer than all the rest
 
     try:
-        check_options(msgspec.structs.replace(kafka, options=options), own)
+        check_options(kafka, options, own)
     except ConfigError as error:
         raise placed(path, error) from None
     return advice

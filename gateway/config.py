@@ -10,6 +10,7 @@ from devices.errors import SettingError
 from devices.settings import convert
 from gateway.config_files import ConfigError as ConfigError  # noqa: PLC0414 - who loads a configuration catches it
 from gateway.config_files import read, refusal
+from gateway.kafka_access import KafkaAccess
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
@@ -66,15 +67,15 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_names: Literal["gateway", "global"] = "gateway"
 
 
-class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Kafka(KafkaAccess, frozen=True, forbid_unknown_fields=True):
     """`[kafka]`: where readings go.
 
-    Attributes:
+    Attributes: as of KafkaAccess, and
         bootstrap_servers: host:port, several separated by commas.
         readings_topic, dead_letters_topic, anomalies_topic, status_topic: names of the topics.
         create_topics: make topics that do not exist.
         partitions, replication: of topics made here; 0 leaves it to the broker.
-        options: properties handed to the Kafka client as they are (librdkafka's names), for TLS, SASL and tuning.
+        options: properties handed to the Kafka client as they are (librdkafka's names), for tuning and what has no key.
             `NAME_file` names a file that holds the value of NAME and nothing else, as for a password. A relative path is
             looked up in $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set.
     """
@@ -87,7 +88,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     create_topics: bool = True
     partitions: Annotated[int, Meta(ge=0, le=10_000)] = 6
     replication: Annotated[int, Meta(ge=0, le=32)] = 0
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
 
 
 class GatewayKafka(Kafka, frozen=True, forbid_unknown_fields=True):

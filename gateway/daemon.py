@@ -27,6 +27,7 @@ from gateway.control import daemon_socket
 from gateway.control_server import ControlServer, StreamVerb, Verb
 from gateway.device_verbs import device_page, forget_device
 from gateway.forward import Forward, RivalError
+from gateway.guard import look
 from gateway.heartbeat import Heartbeat, summary
 from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
@@ -235,6 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         config = load(options.config, GatewayConfig)
         log.configure(config.log, "gatewayd")
+        for sentence in look(options.config, state_dir(config.gateway)):
+            _log.warning("not guarded", problem=sentence)
         asyncio.run(_serve(config, options.config))
     except ConfigError as error:
         sys.stderr.write(f"gatewayd: {placed(options.config, error)}\n")

@@ -9,6 +9,7 @@ import msgspec
 from devices.errors import SettingError
 from gateway.config import SECRET_FILE, DetectKafka, Kafka
 from gateway.config_files import refusal
+from gateway.kafka_access import own_key
 
 _READ: Final = "set nothing in place of it: only what is committed is read"
 _POSITION: Final = "set nothing in place of it: the position is written with what it stands for"
@@ -38,12 +39,17 @@ _DETECT_OPTIONS: Final = {
 
 
 def check_kafka(kafka: Kafka, path: Path) -> None:
-    """Two kinds of record in one topic would be read as each other; and what the program sets itself is no option.
+    """Whether the settings fit together: how to get in, options that the program sets itself, and which topic is for what.
 
     Raises:
-        ConfigError: two of the topics are one, there is such an option, or one that stands both here and in a file. `path` is the file, for the message.
+        ConfigError: they do not. `path` is the file, for the message.
     """
+    try:
+        kafka.check_access(kafka.bootstrap_servers)
+    except SettingError as error:
+        raise refusal(path, error) from None
     own = _DETECT_OPTIONS if isinstance(kafka, DetectKafka) else _GATEWAY_OPTIONS
+    access = {key.removesuffix(SECRET_FILE): key for key in kafka.client_options()}
     for key, value in kafka.options.items():
         name = key.removesuffix(SECRET_FILE)
         problem, about = "", [f"kafka.options.{key}"]
@@ -51,6 +57,9 @@ def check_kafka(kafka: Kafka, path: Path) -> None:
             problem = f"{key!r} is not allowed: {own[name]}"
         elif name != key and name in kafka.options:
             problem, about = f"{key!r} excludes {name!r}; keep one of them", [*about, f"kafka.options.{name}"]
+        elif name in access:
+            says = own_key(access[name])
+            problem, about = f"{key!r} excludes {says}; keep one of them", [*about, says]
         elif name != key and not (isinstance(value, str) and value):
             problem = f"{key!r} must be the path of a file"
         if problem:

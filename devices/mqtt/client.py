@@ -5,6 +5,7 @@ paho has no public place for either, nor for the length of a packet that is stil
 is in this file.
 """
 
+import contextlib
 import ssl
 import struct
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ class BufferedClient(Client):
 
     Attributes:
         received: bytes that came.
+        refused: what TLS said when the broker ended the connection for a reason of its own.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -32,6 +34,7 @@ class BufferedClient(Client):
         self._ahead = b""
         self._place = 0
         self.received = 0
+        self.refused: ssl.SSLError | None = None
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Queue an acknowledgement of each of these messages of QoS 1. loop_write() sends them."""
@@ -56,9 +59,25 @@ class BufferedClient(Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._place == len(self._ahead):
-            self._ahead, self._place = super()._sock_recv(AHEAD), 0
+            self._ahead, self._place = self._from_socket(), 0
             self.received += len(self._ahead)
         end = min(self._place + bufsize, len(self._ahead))
         data = self._ahead[self._place : end]
         self._place = end
         return data
+
+    def _from_socket(self) -> bytes:
+        try:
+            return super()._sock_recv(AHEAD)
+        except ssl.SSLError as error:
+            self.refused = error
+            raise
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        try:
+            return super()._sock_send(buf)
+        except (ssl.SSLEOFError, ConnectionError):
+            # With TLS 1.3 a broker judges our certificate when we are connected already: its reason lies there to be read.
+            with contextlib.suppress(OSError):
+                self._from_socket()
+            raise

@@ -13,7 +13,8 @@ from paho.mqtt.properties import Properties
 
 from devices.credentials import credential_path, read_credential, why_not
 from devices.errors import SourceRefused
-from devices.mqtt.settings import Access, Settings, Tls
+from devices.mqtt.settings import Access, Settings
+from devices.tls import Tls, TlsFileError, tls_context
 
 PACKET_LIMIT: Final = 16 * 1024 * 1024
 
@@ -110,7 +111,7 @@ def identify(client: Client, access: Access) -> None:
     if access.username:
         client.username_pw_set(access.username, password(access) or None)
     if access.tls:
-        client.tls_set_context(tls_context(access.tls))
+        client.tls_set_context(_trusting(access.tls))
 
 
 def password(settings: Access) -> str:
@@ -128,22 +129,10 @@ def password(settings: Access) -> str:
         raise SourceRefused(f"password_file {path} cannot be read: {why_not(error)}") from None
 
 
-def tls_context(tls: bool | Tls) -> ssl.SSLContext:  # noqa: FBT001 - as the setting has it
-    """Checks the broker's certificate and name.
-
-    Raises:
-        SourceRefused: a file cannot be read, or is no such PEM file.
-    """
-    files = tls if isinstance(tls, Tls) else Tls()
-    ca, cert, key = (str(credential_path(one)) if one else "" for one in (files.ca, files.cert, files.key))
-    reading = f"tls.ca {ca}"
+def _trusting(tls: bool | Tls) -> ssl.SSLContext:  # noqa: FBT001 - as the setting has it
     try:
-        context = ssl.create_default_context(cafile=ca or None)
-        if cert:
-            reading = f"tls.cert {cert} with tls.key {key or cert}"
-            context.load_cert_chain(cert, key or None)
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror
-        raise SourceRefused(f"{reading} cannot be used: {reason}; give the path of a PEM file") from None
+        context = tls_context(tls)
+    except TlsFileError as error:
+        raise SourceRefused(str(error)) from None
     context.sslsocket_class = _Socket
     return context

@@ -14,7 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from paho.mqtt.client import MQTTMessage
+from paho.mqtt.client import DisconnectFlags, MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
 
 from devices.errors import SourceError
 from devices.mqtt import refusals
@@ -60,10 +61,7 @@ class Pump:
         self._next_look: asyncio.Handle | None = None
         self._next_check: asyncio.Handle | None = None
         client.on_message = self._on_message
-        client.on_disconnect = lambda _client, _data, flags, code, _properties: settle(
-            self.ended,
-            refusals.connection_ended(code, settings, by_broker=flags.is_disconnect_packet_from_server),
-        )
+        client.on_disconnect = self._on_disconnect
         client.on_socket_close = lambda _client, _data, _socket: self.detach()
         client.on_socket_register_write = lambda _client, _data, _socket: None
 
@@ -123,6 +121,15 @@ class Pump:
         self.detach()
         if sock := self._client.socket():
             sock.close()
+
+    def _on_disconnect(
+        self, _client: Any, _data: Any, flags: DisconnectFlags, code: ReasonCode, _properties: Any
+    ) -> None:
+        if self._client.refused is not None:
+            settle(self.ended, refusals.connect_failed(self._client.refused, self._settings))
+            return
+        by_broker = flags.is_disconnect_packet_from_server
+        settle(self.ended, refusals.connection_ended(code, self._settings, by_broker=by_broker))
 
     def _on_message(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
         self._seen += 1

@@ -8,6 +8,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from devices.errors import SourceError, SourceLost, SourceRefused
 from devices.mqtt.settings import Access, Settings
+from devices.tls import what_failed
 
 _PASSING: Final = frozenset({128, 136, 137, 139, 151, 159})
 """Reason codes that pass by themselves: unspecified, unavailable, busy, shutting down, quota, rate exceeded."""
@@ -79,20 +80,18 @@ def subscribe_refused(code: ReasonCode, pattern: str, settings: Settings) -> Sou
 def connect_failed(error: Exception, settings: Access) -> SourceError:
     """The connection did not come up because of `error`."""
     at = f"broker {where(settings)}"
+    if (
+        settings.tls
+        and isinstance(error, OSError)
+        and (why := what_failed(error, settings.address[0], settings.tls))
+    ):
+        passing = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
+        return (SourceLost if passing else SourceRefused)(
+            f"{at}: {why}" if why.startswith("its") else f"{at} {why}"
+        )
     match error:
-        case ssl.SSLCertVerificationError():
-            return SourceRefused(
-                f"{at}: its certificate is not trusted ({error.verify_message}); set tls.ca to the authority that "
-                "signed it, and broker to the name in it"
-            )
-        case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
-            return SourceRefused(
-                f"{at}: no TLS connection ({getattr(error, 'reason', None) or 'no cause given'}); is the port right?"
-            )
-        case ssl.SSLEOFError() | ConnectionResetError():
-            problem = "ended the connection while it came up" + (
-                "; does this port speak TLS?" if settings.tls else ""
-            )
+        case ConnectionResetError():
+            problem = "ended the connection while it came up; does it speak TLS there? Then set tls = true"
         case socket.gaierror():
             problem = "has a name that no name server knows; check broker, and the network of this machine"
         case TimeoutError():

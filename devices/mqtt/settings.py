@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.errors import SettingError
+from devices.tls import Tls
 
 Text = Annotated[str, Meta(min_length=1)]
 Host = Annotated[
@@ -15,21 +16,6 @@ Decoder = str | dict[str, Any]
 
 PORT: Final = 1883
 TLS_PORT: Final = 8883
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`tls = { ... }`: PEM files, for what the system's certificate authorities do not cover.
-
-    Attributes:
-        ca: certificate of the authority that signed the broker's. Empty: the authorities that the system trusts.
-        cert, key: certificate and private key of this gateway, if the broker asks for them.
-
-    Relative paths are looked up as that of Access.password_file.
-    """
-
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

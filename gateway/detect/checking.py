@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway.checking import Checked, check_kafka_client, check_secret
 from gateway.config_files import read
 from gateway.detect.config import load_detect
+from gateway.guard import look
 
 
 def check_detect(path: Path) -> Checked:
@@ -20,4 +21,5 @@ def check_detect(path: Path) -> Checked:
     )
     if config.mqtt.password_file:
         advice += check_secret(path, "mqtt.password_file", config.mqtt.password_file)
+    advice += look(path)
     return Checked(read(path).names, f"{len(config.rules)} table(s) of rules", advice)

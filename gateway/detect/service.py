@@ -24,6 +24,7 @@ from gateway.detect.judge import MakeBank
 from gateway.detect.metrics import families
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
+from gateway.guard import look
 from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
 from gateway.kafka.once import ExactlyOnceOutlet
@@ -122,6 +123,8 @@ def run(config: DetectConfig, make_bank: MakeBank, path: Path) -> int:
     """
     try:
         log.configure(config.log, "gateway-detect")
+        for sentence in look(path, state_folder(config.state_dir, "gateway-detect")):
+            _log.warning("not guarded", problem=sentence)
         asyncio.run(_serve(config, make_bank))
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {placed(path, error)}\n")

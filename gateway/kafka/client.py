@@ -1,29 +1,23 @@
-"""What every Kafka client here shares: the record, the properties, the meaning of errors, the topics made at start."""
+"""What every Kafka client here shares: the record, the properties, the meaning of errors."""
 
 import re
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from devices.credentials import credential_path, read_credential, why_not
 from devices.errors import SettingError
+from devices.tls import TlsFileError, tls_context
 from gateway.config import SECRET_FILE, ConfigError, Kafka
-
-_log = structlog.get_logger()
+from gateway.kafka.diagnosis import cause
+from gateway.kafka_access import own_key
+from gateway.terminal import plain
 
 ADMIN_TIMEOUT: Final = 5.0
 """Seconds that one question to the cluster may take."""
-
-
-TOPIC_SETTINGS: Final = {"message.timestamp.type": "LogAppendTime"}
-"""Of topics that are made here: a gateway whose clock is in 2019 must neither have its records expire at once nor refused."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -39,20 +33,6 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes
     partition: int = -1
-
-
-class Topic(NamedTuple):
-    """A topic to be made where there is none.
-
-    Attributes:
-        name: of it.
-        partitions: how many; 0 leaves it to the broker.
-        settings: by Kafka's names.
-    """
-
-    name: str
-    partitions: int
-    settings: Mapping[str, str]
 
 
 class KafkaUnavailableError(Exception):
@@ -81,15 +61,18 @@ is no reason to end it."""
 
 
 def options_of(config: Kafka) -> dict[str, str | int | float | bool]:
-    """The options; in place of each NAME_file, NAME with what is in the file. Read at each call, so a change is found.
+    """How to get in, and the options; in place of each NAME_file, NAME with what is in the file.
+
+    Read at each call, so that a change is found.
 
     Raises:
         ConfigError: such a file cannot be read, and never could.
     """
-    options = dict(config.options)
-    for key in config.options:
+    options = {**config.client_options(), **config.options}
+    for key in list(options):
         if key.endswith(SECRET_FILE):
-            options[key.removesuffix(SECRET_FILE)] = _held_in(str(options.pop(key)), f"kafka.options.{key}")
+            named = f"kafka.options.{key}" if key in config.options else own_key(key)
+            options[key.removesuffix(SECRET_FILE)] = _held_in(str(options.pop(key)), named)
     return options
 
 
@@ -104,16 +87,55 @@ def _held_in(name: str, key: str) -> str:
     return _held[path]
 
 
-def check_options(config: Kafka, own: Mapping[str, str | bool]) -> None:
-    """Whether the clients take the options, with the properties of `own`. Without a server they stay off the network.
+def stamps(config: Kafka) -> Mapping[Path, tuple[int, ...]]:
+    """By file that the client is made with, what tells whether it was replaced since. Blocks."""
+    named = {**config.client_options(), **config.options}
+    paths = [
+        credential_path(str(value))
+        for key, value in named.items()
+        if key.endswith((SECRET_FILE, ".location"))
+    ]
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def check_files(config: Kafka) -> None:
+    """Whether the files of `tls` can be used. The client would say it in other words, or later.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: one cannot.
     """
-    options = options_of(config)
     try:
-        Producer({**own, **options, "log_level": 0})
-        Consumer({"group.id": "check", **options, "log_level": 0}).close()
+        if config.tls:
+            tls_context(config.tls)
+    except TlsFileError as error:
+        setting = SettingError(f"kafka.{error.key}", error.problem)
+        raise ConfigError(str(setting), setting) from None
+
+
+def check_options(
+    config: Kafka, options: Mapping[str, str | int | float | bool], own: Mapping[str, str | bool]
+) -> None:
+    """Whether the clients take these options, with the properties of `own`. Without a server they stay off the network.
+
+    Raises:
+        ConfigError: they do not, or a file of `tls` cannot be used.
+    """
+    check_files(config)
+    found = dict(options)
+    for key in options:
+        if key.endswith(SECRET_FILE):
+            found[key.removesuffix(SECRET_FILE)] = _held_in(str(found.pop(key)), key)
+    try:
+        Producer({**own, **found, "log_level": 0})
+        Consumer({"group.id": "check", **found, "log_level": 0}).close()
     except (KafkaException, AttributeError, TypeError, ValueError) as error:
         raise refused(config, error) from None
 
@@ -136,89 +158,51 @@ def cursor_group(gateway: str) -> str:
 def explain(error: KafkaError) -> str:
     """What a person should read for an error of the client: its words, and what to do where we know."""
     remedies = {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic (WRITE)",
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user IdempotentWrite on the cluster",
-        KafkaError.SASL_AUTHENTICATION_FAILED: "check sasl.username and sasl.password in [kafka.options]",
-        KafkaError._AUTHENTICATION: "check sasl.username and sasl.password in [kafka.options]",  # noqa: SLF001 - no public name
-        KafkaError._SSL: "check the certificates named in [kafka.options]",  # noqa: SLF001
+        KafkaError.SASL_AUTHENTICATION_FAILED: "check username and password_file in [kafka]",
+        KafkaError._AUTHENTICATION: "check username and password_file in [kafka]",  # noqa: SLF001 - no public name
+        KafkaError._SSL: "check tls in [kafka]",  # noqa: SLF001
         KafkaError._TRANSPORT: "is Kafka running, and are host and port in bootstrap_servers right?",  # noqa: SLF001
         KafkaError._ALL_BROKERS_DOWN: "is Kafka running, and are host and port in bootstrap_servers right?",  # noqa: SLF001
         KafkaError._RESOLVE: "check the host name in bootstrap_servers",  # noqa: SLF001
         KafkaError._UNKNOWN_TOPIC: "create the topic, or set create_topics = true",  # noqa: SLF001
         KafkaError.INVALID_TIMESTAMP: "set the clock of the gateway or of the broker",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or set create_topics = true",
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user the transactional id gateway-ID",
-        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as the group",
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user its transactional id (WRITE): docs/security.md",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
-    return f"{error.str()}; {remedy}" if remedy else str(error.str())
+    words = plain(_IN_STATE.sub("", error.str()))  # some of them are a broker's
+    if "OAUTHBEARER token" in words:
+        remedy = "check oauth in [kafka], and that its server answers"
+    return f"{words}; {remedy}" if remedy else words
+
+
+_IN_STATE: Final = re.compile(r" \(?after \d+ ?ms( in state \w+(, [^)]*)?)?\)?|(?<=\d)/bootstrap(?=:)")
+"""What the client adds for who reads its source; and it differs each time."""
+
+
+def no_answer(config: Kafka, error: KafkaError, words: str = "") -> str:
+    """Why the cluster gives no answer, with what to do. Blocks for a few seconds.
+
+    That is what a look at it finds, else `words`, which the client said of it before, else the error.
+    """
+    if error.code() > 0:  # it has answered
+        return explain(error)
+    return cause(properties(config, "look"), words) or words or explain(error)
 
 
 def explain_reading(error: KafkaError) -> str:
     """As explain(), for who reads."""
     remedies = {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
-        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as this consumer group",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic (READ)",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read as its group (READ): docs/security.md",
     }
     remedy = remedies.get(error.code())
-    return f"{error.str()}; {remedy}" if remedy else explain(error)
+    return f"{plain(_IN_STATE.sub('', error.str()))}; {remedy}" if remedy else explain(error)
 
 
 def explain_exception(error: BaseException) -> str:
     """The same for what a call of the client raised."""
     return explain(error.args[0]) if isinstance(error, KafkaException) else str(error) or type(error).__name__
-
-
-def ensure_topics(config: Kafka, client_id: str, names: Sequence[str]) -> None:
-    """Make the topics that do not exist, as the configuration wants them. See make_topics."""
-    make_topics(
-        config, client_id, [Topic(name, config.partitions, _settings(config, name)) for name in names]
-    )
-
-
-def make_topics(config: Kafka, client_id: str, topics: Sequence[Topic]) -> None:
-    """Make the topics that do not exist. Blocks for up to three times ADMIN_TIMEOUT.
-
-    What the cluster refuses (no permission, a policy) is logged with what to do, and left to its administrator.
-
-    Raises:
-        KafkaUnavailableError: the cluster did not answer.
-    """
-    admin = AdminClient({**properties(config, client_id), "log_level": 0})
-    try:
-        known = admin.list_topics(timeout=ADMIN_TIMEOUT).topics
-        missing = [
-            NewTopic(one.name, one.partitions or -1, config.replication or -1, config=dict(one.settings))
-            for one in topics
-            if one.name not in known
-        ]
-        if missing:
-            for name, future in admin.create_topics(missing, request_timeout=ADMIN_TIMEOUT).items():
-                _note_creation(name, future)
-    except KafkaException as error:
-        raise KafkaUnavailableError(explain(error.args[0])) from None
-    except TimeoutError:
-        raise KafkaUnavailableError("the cluster did not say whether it made the topics") from None
-    finally:
-        del (
-            admin
-        )  # the error holds this frame, and this its threads, for as long as somebody remembers the error
-
-
-def _settings(config: Kafka, name: str) -> dict[str, str]:
-    """Of a topic to be made. Of a gateway's status only the last one counts."""
-    return {**TOPIC_SETTINGS, "cleanup.policy": "compact"} if name == config.status_topic else TOPIC_SETTINGS
-
-
-def _note_creation(name: str, future: "Future[None]") -> None:
-    try:
-        future.result(2 * ADMIN_TIMEOUT)  # the request's own time-out, which says more, comes first
-    except KafkaException as error:
-        problem: KafkaError = error.args[0]
-        if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return
-        if problem.retriable() or problem.code() == KafkaError._TIMED_OUT:  # noqa: SLF001
-            raise
-        _log.warning("topic not created", topic=name, problem=explain(problem))
-    else:
-        _log.info("topic created", topic=name)

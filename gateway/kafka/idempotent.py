@@ -31,7 +31,7 @@ class IdempotentSink:
     @property
     def link(self) -> Link:
         """See Sink."""
-        return self._producing.link
+        return self._producing.reach.link
 
     async def resume(self, topics: Sequence[str], attempt_done: Callable[[], None]) -> Position | None:
         """See Sink."""
@@ -83,7 +83,7 @@ class IdempotentSink:
                 groups[:0] = [suspects[:middle], suspects[middle:]]
             if tally.pending:
                 trouble = tally.trouble or "not acknowledged before the gateway stopped"
-                self._producing.note(reachable=False, trouble=trouble)
+                self._producing.reach.note(reachable=False, trouble=trouble)
                 pending = tally.pending + [record for group in groups for record in group]
                 return Sent(delivered, refused, pending, trouble)
         return Sent(delivered, refused, [], "")

@@ -128,17 +128,18 @@ MOVED_ON: Final = frozenset(
 )
 """Answers of a Kafka that is well: the group has moved on, which comes with every change of its members."""
 
-UNREACHABLE: Final = frozenset(
+SAYS_WHY: Final = frozenset(
     {
-        KafkaError._ALL_BROKERS_DOWN,
         KafkaError._AUTHENTICATION,
         KafkaError._RESOLVE,
         KafkaError._SSL,
         KafkaError.SASL_AUTHENTICATION_FAILED,
     }
 )
-"""Reports of the client, beside those on records, that put Kafka in doubt. All brokers are also "down" when they closed
-idle connections, so only a look can tell."""
+"""Reports of the client, beside those on records, that say why a broker is out of reach."""
+
+UNREACHABLE: Final = SAYS_WHY | {KafkaError._ALL_BROKERS_DOWN}
+"""Those that put Kafka in doubt. All brokers are also "down" when they closed idle connections, so only a look can tell."""
 
 
 def step_of(error: KafkaError) -> Step:

@@ -12,20 +12,24 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from gateway.config import Kafka
+from gateway.config import ConfigError, Kafka
 from gateway.kafka.client import (
     ADMIN_TIMEOUT,
     KafkaUnavailableError,
     Record,
-    ensure_topics,
+    check_files,
     explain,
     explain_exception,
     properties,
     refused,
+    stamps,
 )
+from gateway.kafka.diagnosis import DEADLINE
 from gateway.kafka.handover import Handed, offer
-from gateway.kafka.outcomes import UNREACHABLE, UNWRITABLE, Step, step_of
-from gateway.kafka.sink import MAX_RECORDS, Link
+from gateway.kafka.outcomes import UNWRITABLE, Step, step_of
+from gateway.kafka.reach import Reach
+from gateway.kafka.sink import MAX_RECORDS
+from gateway.kafka.topics import ensure_topics
 from gateway.kafka.worker import HangError, Worker
 
 _log = structlog.get_logger()
@@ -36,7 +40,7 @@ T = TypeVar("T")
 ANSWER_TIMEOUT: Final = ADMIN_TIMEOUT
 """Seconds that one call waits for Kafka."""
 
-HANG: Final = 3 * ADMIN_TIMEOUT + 2.0
+HANG: Final = 3 * ADMIN_TIMEOUT + DEADLINE + 2.0
 """Seconds after which a call is taken to hang."""
 
 FIRST_LOOK: Final = 0.005
@@ -46,9 +50,6 @@ in an outage nothing is gained by asking often."""
 
 OFFER: Final = 1000
 """Records that are handed to the client in one go: it wants a dict of each, and those of a whole round take megabytes."""
-
-PROBE_EVERY: Final = 5.0
-"""Seconds between two looks whether a cluster that is in doubt or unreachable is there."""
 
 
 class Tally(NamedTuple):
@@ -78,7 +79,7 @@ class Producing:
     Kafka runs in a worker thread, by call().
 
     Attributes:
-        link: what is known of the way to Kafka.
+        reach: what is known of the way to Kafka.
         closing: close() was called.
     """
 
@@ -86,18 +87,19 @@ class Producing:
         """`settings` are properties of the producer beyond those that all have. Connects to nothing yet.
 
         Raises:
-            ConfigError: the client refuses a property.
+            ConfigError: the client refuses a property, or a file of `tls` cannot be used.
         """
+        check_files(config)
         self._config = config
         self._client_id = client_id
         self._settings = settings
         self._beside = {config.dead_letters_topic, config.status_topic}
         self._worker = Worker()
+        self.reach = Reach(config)
+        self._made_with = stamps(config)
         self._producer: Producer | None = self._make()
-        self._probed = 0.0
-        self._doubt = ""
+        self._renewed = False
         self.closing = False
-        self.link = Link(None, time.monotonic(), "")
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do this in the worker thread, after what was asked of it before.
@@ -113,10 +115,24 @@ class Producing:
 
     @property
     def producer(self) -> Producer:
-        """The present one; made if there is none."""
+        """The present one; made if there is none.
+
+        Raises:
+            KafkaException: it cannot be made now, though it could at first: a certificate or key is being replaced.
+        """
         if self._producer is None:
-            self._producer = self._make()
+            try:
+                self._made_with = stamps(self._config)
+                check_files(self._config)
+                self._producer = self._make()
+            except ConfigError as error:
+                raise KafkaException(KafkaError(KafkaError._INVALID_ARG, str(error))) from None  # noqa: SLF001
+            self._renewed = False
         return self._producer
+
+    def outdated(self) -> bool:
+        """Whether a certificate, key or password has been replaced since the producer was made: it reads them once. Blocks."""
+        return stamps(self._config) != self._made_with
 
     def give_up(self, problem: str = "") -> None:
         """End the present producer. In the worker thread. A `problem` is logged."""
@@ -146,9 +162,9 @@ class Producing:
         try:
             work()
         except KafkaUnavailableError as error:
-            self.note(reachable=False, trouble=str(error))
+            self.reach.note(reachable=False, trouble=str(error))
             raise
-        self.note(reachable=True)
+        self.reach.note(reachable=True)
 
     async def produce(
         self, records: Sequence[Record], attempt_done: Callable[[], None], within: float = math.inf
@@ -174,7 +190,8 @@ class Producing:
                 suspects.append((record, explain(error)))
             else:
                 unwritten.add(record)
-                trouble = explain(error)
+                # What was thrown out in the wake of another record says less than that one.
+                trouble = trouble if trouble and step is Step.ABORT else explain(error)
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
@@ -191,7 +208,7 @@ class Producing:
             steps.add(Step.REBUILD)
             trouble = explain_exception(error)
         if complete and not steps:
-            self.note(reachable=True)
+            self.reach.note(reachable=True)
             return Tally(len(records), [], [], "", steps)
         refused = {record for record, _ in suspects}
         pending = [record for record in records if record in unwritten or not (complete or record in refused)]
@@ -201,7 +218,7 @@ class Producing:
         """Let the client report what it saw while there is nothing to send."""
         with contextlib.suppress(KafkaException, SystemError):  # a fatal error shows again at the next send
             self.producer.poll(0)
-        if self._in_question():
+        if self.reach.in_question():
             await self._look()
 
     async def close(self) -> None:
@@ -210,20 +227,6 @@ class Producing:
         with contextlib.suppress(HangError):
             await self.call(self.give_up)
         self._worker.end()
-
-    def note(self, *, reachable: bool, trouble: str = "") -> None:
-        """Kafka answered, or did not."""
-        was = self.link
-        if reachable:
-            self._doubt = ""
-        if reachable == was.reachable:
-            self.link = was._replace(trouble=trouble or was.trouble if not reachable else "")
-            return
-        self.link = Link(reachable, time.monotonic(), trouble)
-        if reachable:
-            _log.info("kafka reachable", bootstrap=self._config.bootstrap_servers)
-        else:
-            _log.warning("kafka unreachable", bootstrap=self._config.bootstrap_servers, problem=trouble)
 
     def _make(self) -> Producer:
         settings: dict[str, Any] = {
@@ -240,8 +243,8 @@ class Producing:
             "delivery.report.only.error": True,
             **self._settings,
             **properties(self._config, self._client_id),
-            "error_cb": self._error,
-            "log_level": 0,  # every connection failure comes to error_cb too; note() says it once
+            "error_cb": self.reach.reported,
+            "log_level": 0,  # every connection failure comes to error_cb too; Reach says it once
         }
         try:
             return Producer(settings)
@@ -257,15 +260,12 @@ class Producing:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
             producer.poll(0)
-            if self._in_question():
+            if self.reach.in_question():
                 await self._look()
+            if self._renewed and self.reach.link.reachable is False:
+                raise HangError("a certificate, key or password was replaced, and this client is not let in")
             attempt_done()
         return not len(producer)
-
-    def _in_question(self) -> bool:
-        """Whether there is reason to ask the cluster itself, and the last time was long ago."""
-        doubt = self._doubt or self.link.reachable is False
-        return bool(doubt) and time.monotonic() - self._probed > PROBE_EVERY
 
     async def _look(self) -> None:
         with contextlib.suppress(HangError):
@@ -273,14 +273,11 @@ class Producing:
 
     def _probe(self) -> None:
         """Ask the cluster itself. In the worker thread."""
-        self._probed = time.monotonic()
+        self.reach.looking()
         try:
             self.producer.list_topics(self._config.readings_topic, timeout=1.0)
-        except KafkaException:
-            self.note(reachable=False, trouble=self._doubt)
+        except KafkaException as error:
+            self._renewed = self.outdated()
+            self.reach.note(reachable=False, trouble=self.reach.no_answer(error.args[0]))
         else:
-            self.note(reachable=True)
-
-    def _error(self, error: KafkaError) -> None:
-        if error.code() in UNREACHABLE:
-            self._doubt = explain(error)
+            self.reach.note(reachable=True)

@@ -6,16 +6,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from gateway.config import DetectKafka
-from gateway.kafka.client import (
-    ADMIN_TIMEOUT,
-    TOPIC_SETTINGS,
-    KafkaUnavailableError,
-    Topic,
-    ensure_topics,
-    explain,
-    make_topics,
-    properties,
-)
+from gateway.kafka.client import ADMIN_TIMEOUT, KafkaUnavailableError, no_answer, properties
+from gateway.kafka.topics import TOPIC_SETTINGS, Topic, ensure_topics, make_topics
 
 _log = structlog.get_logger()
 
@@ -47,12 +39,15 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
     """
     if config.create_topics:
         ensure_topics(config, client_id, [config.readings_topic, config.anomalies_topic])
-    admin = AdminClient({**properties(config, client_id), "log_level": 0})
-    readings = _partitions(admin, config.readings_topic)
+    try:
+        admin = AdminClient({**properties(config, client_id), "log_level": 0})
+    except KafkaException as error:  # a certificate is being replaced
+        raise KafkaUnavailableError(no_answer(config, error.args[0])) from None
+    readings = _partitions(config, admin, config.readings_topic)
     if config.create_topics:
         state = Topic(config.state_topic, readings, STATE_SETTINGS)
         make_topics(config, client_id, [state, Topic(config.commands_topic, 1, COMMAND_SETTINGS)])
-    found = _partitions(admin, config.state_topic)
+    found = _partitions(config, admin, config.state_topic)
     if found and readings and found < readings:
         raise StateTopicError(
             f"kafka.state_topic: {config.state_topic!r} has {found} partitions, {config.readings_topic!r} has {readings}: "
@@ -71,12 +66,12 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
         _check_compacted(admin, config.state_topic)
 
 
-def _partitions(admin: AdminClient, topic: str) -> int:
+def _partitions(config: DetectKafka, admin: AdminClient, topic: str) -> int:
     """How many there are; 0 if the topic does not exist (yet)."""
     try:
         found = admin.list_topics(topic, timeout=ADMIN_TIMEOUT).topics[topic]
     except KafkaException as error:
-        raise KafkaUnavailableError(explain(error.args[0])) from None
+        raise KafkaUnavailableError(no_answer(config, error.args[0])) from None
     return len(found.partitions) if found.error is None else 0
 
 

@@ -78,6 +78,13 @@ class TransactionalSink:
         try:
             self._group_metadata = consumer.consumer_group_metadata()
             [found] = consumer.committed([self._place()], ANSWER_TIMEOUT)
+        except KafkaException:
+            # A group that this user may not read is asked for again and again; that is told here alone.
+            told = consumer.poll(0)
+            problem = told.error() if told is not None else None
+            if problem is None:
+                raise
+            raise KafkaException(problem) from None
         finally:
             consumer.close()
         if found.error is not None:

@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from gateway.config import Kafka
-from gateway.kafka.client import KafkaUnavailableError, Record, explain, explain_exception
+from gateway.kafka.client import KafkaUnavailableError, Record, explain, explain_exception, explain_reading
 from gateway.kafka.outcomes import MOVED_ON, Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
@@ -86,7 +86,7 @@ class Transactions:
     @property
     def link(self) -> Link:
         """See Sink."""
-        return self._producing.link
+        return self._producing.reach.link
 
     async def resume(
         self, make_topics: Callable[[], None], ask: Callable[[], T], attempt_done: Callable[[], None]
@@ -154,7 +154,7 @@ class Transactions:
         """A producer that was used no longer counts, and the topics are there. In the worker thread."""
         if self._producing.closing:
             raise KafkaUnavailableError("stopping")
-        if not self._fresh:
+        if not self._fresh or self._producing.outdated():
             self._producing.give_up(self._problem or "a call was not finished")
             self._fresh, self._problem = True, ""
         make_topics()
@@ -170,9 +170,10 @@ class Transactions:
             problem = error.args[0]
             if not problem.retriable():
                 self._fresh, self._problem = False, explain(problem)
-            self._producing.note(reachable=False, trouble=explain(problem))
-            raise KafkaUnavailableError(explain(problem)) from None
-        self._producing.note(reachable=True)
+            why = self._producing.reach.no_answer(problem)
+            self._producing.reach.note(reachable=False, trouble=why)
+            raise KafkaUnavailableError(why) from None
+        self._producing.reach.note(reachable=True)
         return found
 
     async def _send(
@@ -187,7 +188,7 @@ class Transactions:
         if tally.delivered < len(records):
             trouble = tally.trouble or "not acknowledged before the stop"
             if not self._moved_on:
-                self._producing.note(reachable=False, trouble=trouble)
+                self._producing.reach.note(reachable=False, trouble=trouble)
             return Sent(0, [], records, trouble)
         return Sent(len(records), [], [], "")
 
@@ -239,9 +240,14 @@ class Transactions:
         """
         producing = self._producing
         self._moved_on = False
+        trouble = ""
         try:
             producing.producer.begin_transaction()  # asks nobody
             tally = await self._produce(records, attempt_done)
+            trouble = tally.trouble  # the cause; what it leads to says less
+            if offsets is not None and tally.steps == {Step.ABORT}:
+                trouble = await producing.call(self._why_failed, offsets) or trouble
+                tally = tally._replace(trouble=trouble)
             if tally.steps & HOPELESS and not tally.suspects:
                 raise PositionUnknownError(tally.trouble)
             if offsets is not None and tally.delivered == len(records):
@@ -252,7 +258,7 @@ class Transactions:
             await producing.call(producing.producer.abort_transaction, ANSWER_TIMEOUT)
             attempt_done()
         except (KafkaException, SystemError, HangError) as error:
-            raise PositionUnknownError(explain_exception(error)) from None
+            raise PositionUnknownError(trouble or explain_exception(error)) from None
         return tally
 
     async def _produce(self, records: list[Record], attempt_done: Callable[[], None]) -> Tally:
@@ -265,6 +271,18 @@ class Transactions:
             if latest.delivered < len(piece):
                 break
         return tally
+
+    def _why_failed(self, offsets: Callable[[], Offsets]) -> str:
+        """Why the transaction failed whose records were thrown out: it is told to whoever asks more of it.
+
+        In the worker thread. The transaction is aborted in any case, and what is asked with it.
+        """
+        places, group = offsets()
+        try:
+            self._producing.producer.send_offsets_to_transaction(places, group, ANSWER_TIMEOUT)
+        except KafkaException as error:
+            return explain(error.args[0])
+        return ""
 
     def _commit(self, offsets: Callable[[], Offsets]) -> str:
         """Commit the transaction with its offsets. Returns why it has to be aborted instead; empty if it is committed.
@@ -284,7 +302,9 @@ class Transactions:
                 raise
             self._refused(error.args[0])
             self._moved_on = error.args[0].code() in MOVED_ON
-            return explain(error.args[0])
+            return explain_reading(
+                error.args[0]
+            )  # who commits a position must be allowed to read what it is of
         try:
             producer.commit_transaction(ANSWER_TIMEOUT)
         except KafkaException as error:

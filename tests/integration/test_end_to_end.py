@@ -18,8 +18,9 @@ from waiting import wait_until
 
 from gateway import wire
 from gateway.config import Kafka
-from gateway.kafka.client import KafkaUnavailableError, ensure_topics
+from gateway.kafka.client import KafkaUnavailableError
 from gateway.kafka.embedded import EmbeddedKafka
+from gateway.kafka.topics import ensure_topics
 
 READINGS = 10_000
 

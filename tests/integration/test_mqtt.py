@@ -17,10 +17,11 @@ from waiting import until, wait_until
 
 from devices import registry
 from devices.errors import SourceLost, SourceRefused
-from devices.mqtt.settings import Settings, Tls
+from devices.mqtt.settings import Settings
 from devices.mqtt.source import MqttSource, open_source
 from devices.reading import Quality
 from devices.source import Home
+from devices.tls import Tls
 from gateway.testing import RecordingIntake
 
 

@@ -219,7 +219,8 @@ def test_check_as_json(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "found": "2 source(s): plant, b.c", "advice": [],
     }  # fmt: skip
     dropped.write_text("sources.plant.username = 'u'\nsources.plant.password_file = 'p'")
-    [advice] = shown(capsys, "check", files)["advice"]
+    in_clear, advice = shown(capsys, "check", files)["advice"]
+    assert in_clear.startswith("sources.plant.username: it and the password are sent for everybody")
     assert advice.startswith(
         "sources.plant.password_file: 'p' is not in this folder: it is found only if systemd"
     )

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from devices.errors import SourceRefused
-from devices.mqtt.dial import tls_context
-from devices.mqtt.settings import Tls
+from devices.tls import Tls, TlsFileError, tls_context
 from gateway import daemon
 from gateway.cli.main import main
 from gateway.config import ConfigError, GatewayKafka
@@ -116,7 +114,7 @@ def test_gatewayd_that_cannot_read_a_secret_does_not_start_and_says_which(
 
 
 def test_pem_files_of_a_broker_are_looked_up_among_the_credentials(credentials: Path) -> None:
-    with pytest.raises(SourceRefused, match=rf"tls.ca {credentials}/ca.pem cannot be used: No such file"):
+    with pytest.raises(TlsFileError, match=rf"tls.ca {credentials}/ca.pem cannot be used: No such file"):
         tls_context(Tls(ca="ca.pem"))
 
 

@@ -204,7 +204,7 @@ def test_a_password_file_that_is_not_there_is_found_by_the_check(
     path, secret = tmp_path / "detect.toml", tmp_path / "secret"
 
     def check(name: str) -> tuple[int, str]:
-        path.write_text(f"[mqtt]\nbroker = 'b'\nusername = 'u'\npassword_file = '{name}'")
+        path.write_text(f"[mqtt]\nbroker = 'localhost'\nusername = 'u'\npassword_file = '{name}'")
         code = main(["--config", str(path), "--check"])
         out, err = capsys.readouterr()
         return code, err + out.replace(f"{path}: accepted: 0 table(s) of rules\n", "")
@@ -221,6 +221,7 @@ def test_a_password_file_that_is_not_there_is_found_by_the_check(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert check("secret") == (2, refusal)
     secret.write_text("s")
+    secret.chmod(0o600)
     assert check("secret") == check(str(secret)) == (0, "")
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     assert check("secret") == (0, "")

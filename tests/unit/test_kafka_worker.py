@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from gateway.config import Kafka
-from gateway.kafka import client
+from gateway.kafka import client, topics
 from gateway.kafka.worker import HangError, Worker
 
 
@@ -23,6 +23,9 @@ class Thing:
     def list_topics(timeout: float) -> None:
         del timeout
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def poll(self, timeout: float) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +65,10 @@ def test_asking_a_kafka_that_is_away_leaves_no_client_behind_even_if_the_error_i
         left.append(weakref.ref(thing))
         return thing
 
-    monkeypatch.setattr(client, "AdminClient", make)
+    monkeypatch.setattr(topics, "AdminClient", make)
     kept = []
     try:
-        client.ensure_topics(Kafka(), "gateway", ["readings"])
+        topics.ensure_topics(Kafka(), "gateway", ["readings"])
     except client.KafkaUnavailableError as error:
         kept.append(error)
 

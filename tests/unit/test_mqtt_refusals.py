@@ -1,5 +1,6 @@
 import ssl
 
+import msgspec
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -79,9 +80,10 @@ def test_a_broker_without_shared_subscriptions_is_named_as_such() -> None:
 def test_whatever_keeps_a_connection_from_coming_up_becomes_a_source_error(
     error: Exception, kind: type[Exception]
 ) -> None:
-    made = refusals.connect_failed(error, SETTINGS)
-    assert type(made) is kind
-    assert "broker.example:1883" in str(made)
+    for tls in (False, True):
+        made = refusals.connect_failed(error, msgspec.structs.replace(SETTINGS, tls=tls))
+        assert type(made) is (kind if tls else SourceLost)
+        assert "broker.example:" in str(made)
 
 
 def test_an_ipv6_address_is_shown_in_brackets() -> None:

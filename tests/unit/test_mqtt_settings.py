@@ -5,10 +5,11 @@ import pytest
 
 from devices import registry
 from devices.errors import SettingError, SourceRefused
-from devices.mqtt.dial import password, tls_context
-from devices.mqtt.settings import Settings, Tls
+from devices.mqtt.dial import password
+from devices.mqtt.settings import Settings
 from devices.mqtt.source import MqttSource
 from devices.source import Home
+from devices.tls import Tls, TlsFileError, tls_context
 
 
 def opened(**more: Any) -> MqttSource:
@@ -96,11 +97,11 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match=r"tls.ca .*absent.pem cannot be used: No such file"):
+    with pytest.raises(TlsFileError, match=r"tls.ca .*absent.pem cannot be used: No such file"):
         tls_context(Tls(ca=str(tmp_path / "absent.pem")))
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate")
-    with pytest.raises(SourceRefused, match=r"broken.pem cannot be used"):
+    with pytest.raises(TlsFileError, match=r"broken.pem cannot be used"):
         tls_context(Tls(ca=str(broken)))
-    with pytest.raises(SourceRefused, match=r"tls.cert .*broken.pem"):
+    with pytest.raises(TlsFileError, match=r"tls.cert .*broken.pem"):
         tls_context(Tls(cert=str(broken)))
