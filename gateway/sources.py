@@ -1,6 +1,7 @@
 """From the tables `[sources.NAME]` to sources that are ready to run."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from devices import registry
 from devices.errors import SettingError
 from devices.settings import convert
 from devices.source import Home, Source
-from gateway.config import GatewayConfig, SourceKeys, check_kafka
+from gateway.config import GatewayConfig, SourceKeys
 from gateway.config_files import refusal
+from gateway.kafka_keys import check_kafka
 
 
 class SourceSpec(NamedTuple):
@@ -28,6 +30,11 @@ class SourceSpec(NamedTuple):
     stand_in: Source | None = None
     stand_in_after: float = 5.0
     devices: Sequence[str] = ()
+
+
+def admits(patterns: Sequence[str], device: str) -> bool:
+    """Whether one of these shell patterns lets the device in; none: every device."""
+    return not patterns or any(fnmatchcase(device, pattern) for pattern in patterns)
 
 
 def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSpec]:

@@ -76,7 +76,8 @@ def effective(path: Path) -> tuple[Files, list[Setting]]:
         files = read(path)
         return files, list(_of_struct(DetectConfig, files.tree, ()))
     from gateway.cli.arguments import settings_of, source_table  # noqa: PLC0415
-    from gateway.config import GatewayConfig, check_kafka, load  # noqa: PLC0415
+    from gateway.config import GatewayConfig, load  # noqa: PLC0415
+    from gateway.kafka_keys import check_kafka  # noqa: PLC0415
 
     config = load(path, GatewayConfig)
     check_kafka(config.kafka, path)

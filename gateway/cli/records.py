@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from gateway.anomalies import STORM
-from gateway.config import ConfigError, DetectKafka, check_kafka, load
+from gateway.config import ConfigError, DetectKafka, load
 from gateway.config_files import usual_path
 from gateway.kafka.readback import Readback, ReadbackError
+from gateway.kafka_keys import check_kafka
 from gateway.terminal import plain
 from gateway.wire import Anomaly, WireError, decode_anomaly
 

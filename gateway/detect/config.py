@@ -15,6 +15,7 @@ from devices.mqtt.settings import Access
 from devices.mqtt.topics import publish_problem
 from gateway.config import DetectKafka, Log, Metrics, Name, PathText
 from gateway.config_files import refusal
+from gateway.kafka_keys import check_kafka
 
 Pattern = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e12)]
@@ -216,7 +217,7 @@ def load_detect(path: Path) -> DetectConfig:
     for place, rules in enumerate(config.rules):
         for problem in _problems(rules):
             raise refusal(path, SettingError(f"rules.{place}.limits{problem[0]}", problem[1]))
-    gateway.config.check_kafka(config.kafka, path)
+    check_kafka(config.kafka, path)
     try:
         config.mqtt.check("mqtt")
     except SettingError as error:

@@ -212,7 +212,9 @@ class Producing:
         self._worker.end()
 
     def note(self, *, reachable: bool, trouble: str = "") -> None:
-        """Kafka answered, or did not."""
+        """Kafka answered, or did not. What comes of a call that close() did not wait for is no news of anybody's Kafka."""
+        if self.closing:
+            return
         was = self.link
         if reachable:
             self._doubt = ""
