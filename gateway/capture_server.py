@@ -29,7 +29,15 @@ class Captures:
         self._sources = {spec.source.name: spec.source for spec in specs}
         self._tables = tables
         self._gateway = gateway
-        self._captured: set[str] = set()
+        self._captured: dict[str, asyncio.Task[bytes]] = {}
+
+    def follow(self, specs: Sequence[SourceSpec], tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """These are the sources from now on. The captures of those that were closed for it come to their end."""
+        before, self._sources = self._sources, {spec.source.name: spec.source for spec in specs}
+        self._tables = tables
+        for name, enough in self._captured.items():
+            if self._sources.get(name) is not before[name]:
+                enough.cancel()
 
     async def serve(
         self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -58,10 +66,10 @@ class Captures:
         recorder, more = Recorder(), asyncio.Event()
         recorder.on_line = more.set
         writer.write(header(self._gateway, source.name, self._tables[source.name], time.time_ns()))
-        self._captured.add(source.name)
         source.tap(recorder)
         _log.info("capture begins", source=source.name)
         enough = asyncio.create_task(reader.read(1), name=f"end of the capture of {source.name}")
+        self._captured[source.name] = enough
         enough.add_done_callback(lambda _: more.set())
         try:
             while not enough.done():
@@ -70,7 +78,7 @@ class Captures:
                 await more.wait()
         finally:
             source.tap(None)
-            self._captured.discard(source.name)
+            del self._captured[source.name]
             enough.cancel()
             _log.info("capture ended", source=source.name)
         async with asyncio.timeout(REQUEST_TIMEOUT):  # the other side may have closed its half only
