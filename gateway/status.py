@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -37,7 +38,12 @@ ENOUGH: Final = 1000
 
 
 class Status:
-    """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread."""
+    """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread.
+
+    Attributes:
+        config: what the parts go by.
+        amiss: further reasons for not being healthy.
+    """
 
     def __init__(
         self,
@@ -50,7 +56,8 @@ class Status:
         clock: Clock,
     ) -> None:
         self._clock = clock
-        self._config = config
+        self.config = config
+        self.amiss: Callable[[], Sequence[str]] = tuple
         self._gateway = gateway
         self._ledger = ledger
         self._ingest = ingest
@@ -73,7 +80,7 @@ class Status:
             _log.warning(
                 "readings dropped",
                 count=dropped - self._dropped_said,
-                policy=self._config.spool.when_full,
+                policy=self.config.spool.when_full,
                 remedy="the spool was full or damaged, the ledger says which: give it more room, or mend Kafka",
             )
             self._dropped_said, self._said_at = dropped, time.monotonic()
@@ -121,12 +128,12 @@ class Status:
         connected = feed.state == "connected"
         return {
             "name": name,
-            "kind": self._config.sources[name]["kind"],
+            "kind": self.config.sources[name]["kind"],
             "state": feed.state,
             "for_s": round(now - feed.since, 1),
             "trouble": feed.trouble,
             "standing_in": feed.standing_in,
-            "silent": connected and not intake.waits and quiet > self._config.health.silent_after,
+            "silent": connected and not intake.waits and quiet > self.config.health.silent_after,
             "waiting": connected and intake.waits,
             "readings_per_s": self._rate(name, 0),
             "last_reading_age_s": age,
@@ -151,7 +158,7 @@ class Status:
         return {
             "id": self._spool.id,
             "epoch": self._spool.epoch,
-            "folder": str((state_dir(self._config.gateway) / "spool").absolute()),
+            "folder": str((state_dir(self.config.gateway) / "spool").absolute()),
             "readings": depth.readings,
             "on_disk": on_disk,
             "dead_letters": depth.letters,
@@ -166,14 +173,14 @@ class Status:
             "trouble": depth.trouble,
             "oldest_age_s": round((self._clock.now() - depth.oldest) / 1e9, 1) if depth.oldest else None,
             "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,
-            "when_full": self._config.spool.when_full,
+            "when_full": self.config.spool.when_full,
         }
 
     def _kafka_report(self, forward: Forward, sink: Sink, now: float) -> dict[str, Any]:
         link = sink.link
         names = self._ledger.sources
         return {
-            "bootstrap_servers": self._config.kafka.bootstrap_servers,
+            "bootstrap_servers": self.config.kafka.bootstrap_servers,
             "reachable": link.reachable,
             "for_s": round(now - link.since, 1),
             "trouble": link.trouble,
@@ -198,7 +205,7 @@ class Status:
     ) -> tuple[Health, list[str]]:
         """Health means data: down if nothing comes in or readings are being lost, degraded if something is amiss."""
         down: list[str] = []
-        amiss: list[str] = []
+        amiss = list(self.amiss())
         for source in sources:
             if source["state"] in {"lost", "refused", "connecting"}:
                 stand_in = "; simulated readings stand in" if source["standing_in"] else ""

@@ -15,6 +15,10 @@ COMMANDS: Final = {
         "gateway.cli.status",
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
+    "reload": (
+        "gateway.cli.reload",
+        "have the daemon read its configuration anew (exit code 0 it goes by it, 1 refused)",
+    ),
     "devices": (
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",
