@@ -10,7 +10,7 @@ import structlog
 
 from devices.source import RawSource
 from gateway.capture import Recorder, header
-from gateway.pour import pour, pour_out
+from gateway.pour import end_of, pour, pour_out
 from gateway.sources import SourceSpec
 
 MOST: Final = 4
@@ -29,7 +29,15 @@ class Captures:
         self._sources = {spec.source.name: spec.source for spec in specs}
         self._tables = tables
         self._gateway = gateway
-        self._captured: set[str] = set()
+        self._captured: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self, specs: Sequence[SourceSpec], tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """These are the sources from now on. The captures of those that were closed for it come to their end."""
+        before, self._sources = self._sources, {spec.source.name: spec.source for spec in specs}
+        self._tables = tables
+        for name, enough in self._captured.items():
+            if self._sources.get(name) is not before[name]:
+                enough.cancel()
 
     async def serve(
         self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -57,13 +65,13 @@ class Captures:
     ) -> None:
         recorder = Recorder()
         writer.write(header(self._gateway, source.name, self._tables[source.name], time.time_ns()))
-        self._captured.add(source.name)
         source.tap(recorder)
         _log.info("capture begins", source=source.name)
+        self._captured[source.name] = enough = end_of(reader)
         try:
-            await pour(recorder, reader, writer)
+            await pour(recorder, enough, writer)
         finally:
             source.tap(None)
-            self._captured.discard(source.name)
+            del self._captured[source.name]
             _log.info("capture ended", source=source.name)
         await pour_out(recorder, writer)  # the other side may have closed its half only

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from devices.credentials import credential_path, why_not
 from devices.errors import SettingError
 from devices.source import Home
-from gateway.config import SECRET_FILE, GatewayConfig, Kafka, load
+from gateway.config import SECRET_FILE, GatewayConfig, Kafka
 from gateway.config_files import ConfigError, placed, read, refusal
 from gateway.guard import look
 from gateway.kafka_access import own_key
-from gateway.sources import open_sources
+from gateway.setup import Setup, set_up
 
 
 class Checked(NamedTuple):
@@ -40,8 +40,16 @@ def check_gateway(path: Path) -> Checked:
     Raises:
         ConfigError: it is refused, as gatewayd would.
     """
-    config = load(path, GatewayConfig)
-    specs = open_sources(config, path, Home("check"))
+    return look_closer(path, set_up(path, Home("check")))
+
+
+def look_closer(path: Path, setup: Setup) -> Checked:
+    """Check what has been read from `path` and understood: the files that it names, and what the Kafka client says.
+
+    Raises:
+        ConfigError: it is refused.
+    """
+    config = setup.config
     advice = [*_unwise(config), *look(path)]
     for name, table in config.sources.items():
         if secret := table.get("password_file"):
@@ -50,7 +58,7 @@ def check_gateway(path: Path) -> Checked:
     advice += check_kafka_client(
         path, config.kafka, {"transactional.id": "check"} if exactly_once else {"enable.idempotence": True}
     )
-    names = [spec.source.name for spec in specs]
+    names = [spec.source.name for spec in setup.specs]
     return Checked(read(path).names, f"{len(names)} source(s): {', '.join(names)}", advice)
 
 

@@ -79,6 +79,7 @@ class Clock:
         `wall` gives nanoseconds since 1970 UTC as the machine has it; `synchronised` says whether that is right
         (default: by what the kernel and systemd-timesyncd say).
         """
+        self._trusted = trusted
         self._wall = wall
         self._ask = synchronised or is_synchronised
         self._boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
@@ -90,6 +91,13 @@ class Clock:
                 remedy="readings are marked clock_unset, and corrected once it is; if something other than NTP keeps "
                 "this clock right, set trusted = true in [clock]",
             )
+
+    def trust(self, *, trusted: bool) -> None:
+        """Whether it is never to be doubted, from now on; then a new batch must begin."""
+        if self._trusted and not trusted:
+            self.synchronised, self._offset = self._ask(), self._wall() - since_boot()
+        self._trusted = trusted
+        self.adopt()
 
     def now(self) -> int:
         """Nanoseconds since 1970 UTC; while the clock is not known to be right, by the offset of mark()."""
@@ -104,7 +112,7 @@ class Clock:
         if self.synchronised:
             return False
         offset = self._wall() - since_boot()
-        synchronised = self._ask()
+        synchronised = self._trusted or self._ask()
         step = offset - self._offset
         if not synchronised and abs(step) < STEP:
             return False

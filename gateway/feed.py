@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import random
 import time
-from typing import Final, Literal
+from collections.abc import Coroutine
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -52,6 +53,7 @@ class Feed:
         self._here = asyncio.Event()
         self._away = asyncio.Event()
         self._away.set()
+        self._changed = asyncio.Event()
 
     def connected(self) -> None:
         """The link is up. For Intake.connected()."""
@@ -68,6 +70,11 @@ class Feed:
             stand_in = group.create_task(self._keep_standing_in(stand_in_intake))
             await self._keep_connected(intake)
             stand_in.cancel()
+
+    def let_stand_in(self, stand_in: Source | None, after: float) -> None:
+        """From now on this one, or none, stands in for the source; the link of the source itself is left alone."""
+        self._stand_in, self._stand_in_after = stand_in, after
+        self._changed.set()
 
     async def close(self) -> None:
         """Close the link, once what is due was acknowledged."""
@@ -113,31 +120,50 @@ class Feed:
         self._away.set()
 
     async def _keep_standing_in(self, intake: Intake) -> None:
-        if self._stand_in is None:
-            return
         while True:
-            await self._away.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._stand_in_after):
-                    await self._here.wait()
-            if not self._here.is_set():
+            self._changed.clear()
+            stand_in = self._stand_in
+            if stand_in is None:
+                await self._changed.wait()
+                continue
+            if await self._away_for(self._stand_in_after):
                 _log.warning("stand-in started", source=self.source.name, problem=self.trouble)
                 self.standing_in = True
                 try:
-                    await self._run_until_here(self._stand_in, intake)
+                    await self._run_until_here(stand_in, intake)
                 finally:
                     self.standing_in = False
                 _log.info("stand-in stopped", source=self.source.name)
+            if self._changed.is_set():
+                await stand_in.close()
+
+    async def _away_for(self, seconds: float) -> bool:
+        """Whether the source was away for so long without a break; False as soon as the stand-in is another one."""
+        await _first(self._away.wait(), self._changed.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _first(self._here.wait(), self._changed.wait())
+        return not (self._here.is_set() or self._changed.is_set())
 
     async def _run_until_here(self, stand_in: Source, intake: Intake) -> None:
         work = asyncio.create_task(stand_in.run(intake), name=f"stand-in {self.source.name}")
-        here = asyncio.create_task(self._here.wait())
+        over = asyncio.create_task(_first(self._here.wait(), self._changed.wait()))
         try:
-            await asyncio.wait([work, here], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([work, over], return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 _log.error("stand-in failed", source=self.source.name, problem=str(work.exception()))
-                await here
+                await over
         finally:
-            for task in (work, here):
+            for task in (work, over):
                 task.cancel()
-            await asyncio.gather(work, here, return_exceptions=True)
+            await asyncio.gather(work, over, return_exceptions=True)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of them does; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

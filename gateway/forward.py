@@ -52,6 +52,8 @@ class Forward:
     """Delivers what the spool holds, in order. Used from one event loop; one round at a time.
 
     Attributes:
+        sink: where it delivers to now.
+        busy: held while it asks Kafka anything: who holds it has run() wait between two rounds.
         last_delivery: when Kafka last acknowledged a round, in seconds of the monotonic clock; 0.0 before the first.
         unclean_stops: how often a run of this gateway ended without its last word; None until Kafka has told.
     """
@@ -60,16 +62,15 @@ class Forward:
         self, spool: Spool, sink: Sink, ledger: Ledger, config: GatewayConfig, gateway: str, *, clock: Clock
     ) -> None:
         """`gateway` is the id that goes into every record."""
-        self._records = Records(config, gateway, clock)
+        self.sink = sink
         self._spool = spool
-        self._sink = sink
         self._ledger = ledger
-        self._kafka = config.kafka
         self._gateway = gateway
         self._clock = clock
-        self._latest_batch = round((config.ingest.batch_age + LATE) * 1e9)
         self._attempt_done: Callable[[], None] = lambda: None
         self._heartbeat: Heartbeat | None = None
+        self.use(config)
+        self.busy = asyncio.Lock()
         # Made once: making it costs more than a round that succeeds at once.
         self._retried = AsyncRetrying(
             after=lambda _: self._attempt_done(),
@@ -78,7 +79,8 @@ class Forward:
         )
         self._on_its_way: Round | None = None
         self._predecessor = ""
-        self._resumed = False
+        self._resumed = False  # whether Kafka has told where the run before this one stopped
+        self._asked = False  # whether the present sink has told
         self._supplanted = False
         self._said = 0.0
         self.last_delivery = 0.0
@@ -94,23 +96,36 @@ class Forward:
         """
         self._attempt_done = attempt_done
         self._heartbeat = heartbeat
-        await self._retried(self._resume)
+        async with self.busy:
+            await self._retried(self._resume)
         while True:
             try:
                 async with asyncio.timeout(1.0):
                     await self._spool.wait()
             except TimeoutError:
-                await self._idle()
+                async with self.busy:
+                    await self._idle()
                 continue
-            if batches := await self._spool.read(ROUND):
-                await self._round(batches)
+            async with self.busy:
+                if batches := await self._spool.read(ROUND):
+                    await self._round(batches)
+
+    def use(self, config: GatewayConfig, sink: Sink | None = None) -> None:
+        """Go by these settings from now on; with a sink, run() has to begin anew, as it has to be asked first."""
+        self._records = Records(config, self._gateway, self._clock)
+        self._kafka = config.kafka
+        self._latest_batch = round((config.ingest.batch_age + LATE) * 1e9)
+        if sink is not None:
+            self.sink, self._asked = sink, False
+        if self._heartbeat is not None:
+            self._heartbeat.move(config.kafka.status_topic)
 
     async def finish(self) -> None:
         """The last word of this run, after run() was cancelled: where it stopped, and that it stopped in order.
 
         Takes off the spool what Kafka turns out to have. Never raises for what Kafka does.
         """
-        if not self._resumed or self._supplanted or not self._sink.link.reachable:
+        if not self._asked or self._supplanted or not self.sink.link.reachable:
             return
         try:
             async with asyncio.timeout(LAST_WORD_DEADLINE):
@@ -128,7 +143,7 @@ class Forward:
             _log.warning("last position not committed", problem=problem)
 
     async def _idle(self) -> None:
-        await self._sink.idle()
+        await self.sink.idle()
         due = self._heartbeat is not None and self._heartbeat.overdue
         if due or time.monotonic() - self._said > RENEW_EVERY:
             await self._renew()
@@ -153,7 +168,7 @@ class Forward:
 
         async def attempt() -> None:
             nonlocal records
-            sent = await self._sink.send(records, self._position(this), self._attempt_done)
+            sent = await self.sink.send(records, self._position(this), self._attempt_done)
             records = [*sent.pending, *self._in_their_place(this, sent.refused)]
             if sent.pending and not sent.refused:
                 raise _PendingError(sent.trouble)
@@ -202,15 +217,18 @@ class Forward:
             RivalError: see there.
         """
         topics = [self._kafka.readings_topic, self._kafka.dead_letters_topic, self._kafka.status_topic]
-        found = await self._sink.resume(topics, self._attempt_done)
+        found = await self.sink.resume(topics, self._attempt_done)
         if found is not None:
             await self._trim(found)
         self._on_its_way = None
+        if not self._asked:
+            self._asked = True
+            self._predecessor = found.run if found is not None else ""
         if not self._resumed:
             self._resumed = True
             self._take_over(found)
         spool = self._spool
-        if found is None or (found.spool, found.run) != (spool.id, spool.run_id):
+        if found is None or found.ended or (found.spool, found.run) != (spool.id, spool.run_id):
             try:
                 await self._say()  # so that a rival finds us, and the next start finds this run
             except PositionUnknownError as error:
@@ -220,7 +238,7 @@ class Forward:
         """Take off the spool what Kafka has, unless its position is of another life of this spool."""
         spool = self._spool
         ours = found.run == spool.run_id
-        if self._resumed and not ours and found.run != self._predecessor:
+        if self._asked and not ours and found.run != self._predecessor:
             self._supplanted = True
             raise RivalError(
                 f"another gateway delivers as {self._gateway!r}, so this one ends: give each its own id "
@@ -242,7 +260,6 @@ class Forward:
         if found is None:
             self.unclean_stops = 0
             return
-        self._predecessor = found.run
         self._ledger.resume(found.ledger)
         self.unclean_stops = found.unclean_stops + (not found.ended)
         if not found.ended:
@@ -252,10 +269,10 @@ class Forward:
         """Commit the position without readings; a status record that is due travels with it."""
         held = self._spool.depth().oldest
         records = self._beat(held or self._clock.now() - (0 if ended else self._latest_batch), stopped=ended)
-        sent = await self._sink.send(records, self._position(None, ended=ended), self._attempt_done)
+        sent = await self.sink.send(records, self._position(None, ended=ended), self._attempt_done)
         if sent.refused:  # and the position with it
             self._is_beat(*sent.refused[0])
-            sent = await self._sink.send([], self._position(None, ended=ended), self._attempt_done)
+            sent = await self.sink.send([], self._position(None, ended=ended), self._attempt_done)
         if sent.trouble:
             raise _PendingError(sent.trouble)
         self._said = time.monotonic()

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from devices.credentials import credential_path
 from devices.settings import is_secret
 from gateway.config_files import ConfigError, read
 from gateway.kafka_access import all_loopback, loopback
+
+_log = structlog.get_logger()
 
 _KEYS_ARE_PATHS: Final = {
     ("tls", "key"),
@@ -38,6 +42,16 @@ def look(path: Path, state: Path | None = None) -> list[str]:
         _refuse_writers(one)
     private = [*secrets, *(configuration if _holds_secret(table) else [])]
     return [*(said for one in private for said in _readers(one)), *_unsafe(table)]
+
+
+def warn(path: Path, state: Path | None = None) -> None:
+    """Say in the log what look() finds.
+
+    Raises:
+        ConfigError: see there.
+    """
+    for sentence in look(path, state):
+        _log.warning("not guarded", problem=sentence)
 
 
 def _handed_over(path: Path) -> bool:

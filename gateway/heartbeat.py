@@ -48,6 +48,11 @@ class Heartbeat:
         self._next = self._last = -ALONE
         self._health = ""
 
+    def move(self, topic: str) -> None:
+        """They go to this topic from now on, and the next one at once: who reads it may have heard nothing yet."""
+        self._topic = topic
+        self._next = self._last = -ALONE
+
     @property
     def due(self) -> bool:
         """Whether it is time for one that travels with readings."""

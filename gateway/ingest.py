@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from devices.reading import Reading
@@ -29,6 +29,47 @@ WORTH_A_ROUND: Final = 100
 readings, and where a broker's window is not known, a small one is assumed (with 10 it was 235 us a reading, not 100)."""
 
 
+SAFE_DEADLINE: Final = 10.0
+"""Seconds that a source that is taken out waits for what it brought to be safe. Longer only if neither Kafka nor the disk
+takes anything."""
+
+LOOK_EVERY: Final = 0.02
+"""Seconds between two looks whether it is."""
+
+
+class Inlet:
+    """One source at work.
+
+    Attributes:
+        spec: the source, and what the gateway does with it.
+        feed: keeps it connected.
+        intake: what it hands its input to.
+        task: reads it, while Ingest runs.
+    """
+
+    def __init__(self, spec: SourceSpec, feed: Feed, intake: SourceIntake, stand_in: SourceIntake) -> None:
+        """`stand_in` is what its stand-in hands its input to."""
+        self.spec = spec
+        self.feed = feed
+        self.intake = intake
+        self.task: asyncio.Task[None] | None = None
+        self._stand_in = stand_in
+        intake.allow(spec.devices)
+        intake.on_connected = feed.connected
+
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        """Read it from now on, until `task` is cancelled."""
+        self.task = group.create_task(
+            self.feed.run(self.intake, self._stand_in), name=f"source {self.feed.source.name}"
+        )
+
+    def adjust(self, spec: SourceSpec) -> None:
+        """Do with it what this one says; its source is left alone."""
+        self.spec = spec._replace(source=self.feed.source)
+        self.intake.allow(spec.devices)
+        self.feed.let_stand_in(spec.stand_in, spec.stand_in_after)
+
+
 class Ingest:
     """Owns the sources and the batch being filled. Made and used inside one event loop.
 
@@ -36,8 +77,7 @@ class Ingest:
     that can be acknowledged was.
 
     Attributes:
-        feeds: each source's link, for the status.
-        intakes: what each source hands its input to, in the same order.
+        settings: when a batch is full.
         presence: which devices were heard, and when.
         on_readings: hears the readings of each batch, as it closes.
     """
@@ -53,41 +93,70 @@ class Ingest:
         clock: Clock,
     ) -> None:
         """`gateway` is the id for dead letters."""
+        self.settings = settings
         self._spool = spool
-        self._settings = settings
+        self._ledger = ledger
+        self._gateway = gateway
         self._clock = clock
         self._batch = Batch(clock.mark())
         self._timer: asyncio.Handle | None = None
         self._hurried = False
+        self._group: asyncio.TaskGroup | None = None
         self.presence = Presence(specs, time.monotonic())
         self.on_readings: Callable[[Sequence[Reading]], None] = lambda _: None
-        self.feeds: list[Feed] = []
-        self.intakes: list[SourceIntake] = []
-        self._stand_in_intakes: list[SourceIntake] = []
-        for spec in specs:
-            feed = Feed(spec.source, spec.stand_in, spec.stand_in_after)
-            totals = ledger.source(spec.source.name)
-            intake = SourceIntake(spec.source, gateway, totals, self._filling, spool.has_room, now=clock.now)
-            intake.allow(spec.devices)
-            intake.on_connected = feed.connected
-            self.feeds.append(feed)
-            self.intakes.append(intake)
-            stand_in = SourceIntake(
-                spec.source, gateway, totals, self._filling, spool.has_room, now=clock.now
-            )
-            self._stand_in_intakes.append(stand_in)
+        self._inlets = {spec.source.name: self._inlet(spec) for spec in specs}
+
+    @property
+    def specs(self) -> list[SourceSpec]:
+        """Of each source; as all that follows, in the order of the configuration."""
+        return [inlet.spec for inlet in self._inlets.values()]
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """Each source's link."""
+        return [inlet.feed for inlet in self._inlets.values()]
+
+    @property
+    def intakes(self) -> list[SourceIntake]:
+        """What each source hands its input to."""
+        return [inlet.intake for inlet in self._inlets.values()]
 
     async def run(self, worker_done: Callable[[], None]) -> None:
         """Read all sources until cancelled. `worker_done` hears that the event loop still gets round to its work."""
-        async with asyncio.TaskGroup() as group:
-            for feed, intake, stand_in in zip(self.feeds, self.intakes, self._stand_in_intakes, strict=True):
-                group.create_task(feed.run(intake, stand_in), name=f"source {feed.source.name}")
+        async with asyncio.TaskGroup() as self._group:
+            for inlet in self._inlets.values():
+                inlet.begin(self._group)
             while True:
                 worker_done()
                 self.look_who_waits(time.monotonic())
                 if self._clock.adopt():
                     self.flush()
                 await asyncio.sleep(1)
+
+    async def end(self, names: Collection[str]) -> None:
+        """Stop reading these sources, and close each once what it handed over is safe and acknowledged.
+
+        What is not safe within SAFE_DEADLINE stays unacknowledged: the other side of a source that can wait sends it again.
+        follow() takes their place. Cancelled, it leaves them for close().
+        """
+        await asyncio.gather(*(self._end(self._inlets[name]) for name in names))
+
+    def follow(self, specs: Sequence[SourceSpec], begin: Collection[str], changed: Collection[str]) -> None:
+        """These are the sources from now on. Those that were here and are no more, or begin, were ended.
+
+        `begin` names those that are read from now on, `changed` those that go on, with which the gateway does something
+        else than before; all others go on as they were. Called while run() is at work.
+        """
+        before, self._inlets = self._inlets, {}
+        for spec in specs:
+            name = spec.source.name
+            inlet = self._inlet(spec) if name in begin else before[name]
+            self._inlets[name] = inlet
+            if name in changed:
+                inlet.adjust(spec)
+            if name in begin and self._group is not None:
+                inlet.begin(self._group)
+        self.presence.follow(specs, {*begin, *changed})
 
     def look_who_waits(self, now: float) -> None:
         """See which sources are made to wait, and which devices are silent though theirs is not. Called once a second."""
@@ -130,14 +199,37 @@ class Ingest:
         """Close every source, which sends the acknowledgements that are due."""
         await asyncio.gather(*(feed.close() for feed in self.feeds))
 
+    def _inlet(self, spec: SourceSpec) -> Inlet:
+        source = spec.source
+        totals = self._ledger.source(source.name)
+        intake, stand_in = (
+            SourceIntake(
+                source, self._gateway, totals, self._filling, self._spool.has_room, now=self._clock.now
+            )
+            for _ in range(2)
+        )
+        return Inlet(spec, Feed(source, spec.stand_in, spec.stand_in_after), intake, stand_in)
+
+    async def _end(self, inlet: Inlet) -> None:
+        source = inlet.feed.source
+        if inlet.task is not None:
+            inlet.task.cancel()
+            await asyncio.wait([inlet.task])
+        self.flush()
+        for _ in range(round(SAFE_DEADLINE / LOOK_EVERY)):
+            if not self._spool.receipts()[source]:
+                break
+            await asyncio.sleep(LOOK_EVERY)
+        await inlet.feed.close()
+
     def _filling(self, source: Source, receipt: Any) -> Batch:
         """The batch that takes the next payload of `source`, and its receipt if it has one."""
         batch = self._batch
-        if len(batch) >= self._settings.batch_readings or batch.size + batch.letter_size >= BATCH_BYTES:
+        if len(batch) >= self.settings.batch_readings or batch.size + batch.letter_size >= BATCH_BYTES:
             self.flush()
             batch = self._batch
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._settings.batch_age, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(self.settings.batch_age, self.flush)
         if receipt is not None:
             waiting = batch.add_receipt(source, receipt)
             if waiting >= WORTH_A_ROUND and 0 < source.window <= 2 * waiting and not self._hurried:

@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -59,6 +59,40 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
         for one, handler in before.items():
             loop.remove_signal_handler(one)
             signal.signal(one, handler)
+
+
+@contextmanager
+def reload_on_signal(stop: asyncio.Event) -> Iterator[asyncio.Event]:
+    """Yield an event that SIGHUP sets; entered by the main task, in the main thread.
+
+    Who runs us at a terminal sends SIGHUP by closing it, too: then there is nobody left, and it sets `stop`.
+    """
+    loop = asyncio.get_running_loop()
+    wanted = asyncio.Event()
+    at_a_terminal = _has_terminal()
+
+    def on_signal() -> None:
+        if at_a_terminal and not _has_terminal():
+            _log.info("stopping", signal="SIGHUP")
+            stop.set()
+        else:
+            wanted.set()
+
+    before = signal.getsignal(signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGHUP, on_signal)
+    try:
+        yield wanted
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, before)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def watchdog_interval() -> float | None:

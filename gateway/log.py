@@ -28,7 +28,7 @@ from gateway.terminal import coloured
 
 
 def configure(log: Log, program: str) -> None:
-    """Send the events of structlog and of all libraries where `log` says; called once, before anything logs.
+    """Send the events of structlog and of all libraries where `log` says; called before anything logs.
 
     Of an event that repeats the first ones are said, and later how many others there were (gateway.repeats). The journal
     makes nobody wait. Console and JSON go to stderr. What cannot be written is given up: a full disk or a closed terminal
@@ -53,6 +53,14 @@ def configure(log: Log, program: str) -> None:
     root = logging.getLogger()
     root.handlers = [_FromLibraries()]
     root.setLevel(level)
+
+
+def configure_anew(log: Log, program: str) -> None:
+    """The same while the program logs, from any thread. Hands over what was said before, and blocks for that, for seconds."""
+    before = list(_ends)
+    configure(log, program)
+    while before:
+        before.pop()()
 
 
 def end() -> None:

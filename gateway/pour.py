@@ -21,15 +21,19 @@ class Tank(Protocol):
         """The lines that come next, a few tens of kilobytes of them; nothing if there are none."""
 
 
-async def pour(tank: Tank, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send what is in the tank, and what comes into it, until the other side closes its half.
+def end_of(reader: asyncio.StreamReader) -> asyncio.Task[None]:
+    """What is done when the other side closes its half, or sends anything."""
+    return asyncio.create_task(_heard(reader), name="end of a stream")
+
+
+async def pour(tank: Tank, enough: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+    """Send what is in the tank, and what comes into it, until `enough` is done or cancelled.
 
     Raises:
-        OSError: it is gone.
+        OSError: the other side is gone.
     """
     more = asyncio.Event()
     tank.on_line = more.set
-    enough = asyncio.create_task(_heard(reader), name="end of a stream")
     enough.add_done_callback(lambda _: more.set())
     try:
         while not enough.done():

@@ -51,6 +51,17 @@ class Presence:
         self.rolls = {spec.source.name: Roll(spec) for spec in specs}
         self._ticked = now
 
+    def follow(self, specs: Iterable[SourceSpec], changed: Collection[str]) -> None:
+        """These are the sources from now on, of which `changed` names those with other settings than before.
+
+        What is known of the devices of a source that stays, stays.
+        """
+        before = self.rolls
+        self.rolls = {spec.source.name: before.get(spec.source.name) or Roll(spec) for spec in specs}
+        for spec in specs:
+            if spec.source.name in changed:
+                self.rolls[spec.source.name].expect(spec)
+
     def heard(self, batch: Batch, now: float) -> None:
         """Take note of whose readings are in a batch. Of several readings of a device the last one tells."""
         if now - self._ticked > STALL:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from devices.reading import Quality, Reading
 from gateway.rhythm import BURST, FLOOR, Rhythm
-from gateway.sources import SourceSpec
+from gateway.sources import SourceSpec, admits
 
 FORGET_AFTER: Final = 86_400.0
 """Seconds after which a silent device is forgotten: by then everybody knows, or it was taken away for good."""
@@ -32,11 +32,18 @@ class Roll:
         self.name = spec.source.name
         self.devices: dict[str, Rhythm] = {}
         self.silent: dict[str, Rhythm] = {}
-        self.missing = {name for name in spec.devices if not _PATTERN & set(name)}
-        self.overdue = False
         self.here_since = AWAY
         self.all_silent = False
         self.forgotten = 0
+        self.expect(spec)
+
+    def expect(self, spec: SourceSpec) -> None:
+        """The devices that this one names should exist; those that it lets in no more are forgotten."""
+        strangers = [device for device in self.devices if not admits(spec.devices, device)]
+        for device in strangers:
+            self.forget(device)
+        self.missing = {name for name in spec.devices if not _PATTERN & set(name)} - self.devices.keys()
+        self.overdue = False
         # What says nothing about whether a device lives now. A simulator that is the source itself has live devices.
         self._lifeless = Quality.REDELIVERED | Quality.RETAINED
         if spec.stand_in is not None:

@@ -1,6 +1,7 @@
 """From the tables `[sources.NAME]` to sources that are ready to run."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,11 @@ def place_of(table: Mapping[str, Any]) -> str:
         hosts = [brokers] if isinstance(brokers, str) else brokers
         return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)
     return without_passwords(str(table.get("port") or table.get("file") or ""))
+
+
+def admits(patterns: Sequence[str], device: str) -> bool:
+    """Whether one of these shell patterns lets the device in; none: every device."""
+    return not patterns or any(fnmatchcase(device, pattern) for pattern in patterns)
 
 
 def open_sources(config: GatewayConfig, path: Path, home: Home) -> list[SourceSpec]:

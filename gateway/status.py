@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -38,7 +39,12 @@ ENOUGH: Final = 1000
 
 
 class Status:
-    """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread."""
+    """Gathers the state of all parts. tick() is called once a second; everything from the event loop's thread.
+
+    Attributes:
+        config: what the parts go by.
+        amiss: further reasons for not being healthy.
+    """
 
     def __init__(
         self,
@@ -51,7 +57,8 @@ class Status:
         clock: Clock,
     ) -> None:
         self._clock = clock
-        self._config = config
+        self.config = config
+        self.amiss: Callable[[], Sequence[str]] = tuple
         self._gateway = gateway
         self._ledger = ledger
         self._ingest = ingest
@@ -74,7 +81,7 @@ class Status:
             _log.warning(
                 "readings dropped",
                 count=dropped - self._dropped_said,
-                policy=self._config.spool.when_full,
+                policy=self.config.spool.when_full,
                 remedy="the spool was full or damaged, the ledger says which: give it more room, or mend Kafka",
             )
             self._dropped_said, self._said_at = dropped, time.monotonic()
@@ -120,7 +127,7 @@ class Status:
         roll = self._ingest.presence.rolls[name]
         quiet = now - max(intake.last_reading, intake.waited, feed.since)
         connected = feed.state == "connected"
-        table = self._config.sources[name]
+        table = self.config.sources[name]
         row = {
             "name": name,
             "kind": table["kind"],
@@ -131,7 +138,7 @@ class Status:
             "last_trouble": feed.last_trouble,
             "last_trouble_age_s": round(now - feed.troubled, 1) if feed.troubled else None,
             "standing_in": feed.standing_in,
-            "silent": connected and not intake.waits and quiet > self._config.health.silent_after,
+            "silent": connected and not intake.waits and quiet > self.config.health.silent_after,
             "waiting": connected and intake.waits,
             "readings_per_s": self._rate(name, 0),
             "last_reading_age_s": age,
@@ -158,7 +165,7 @@ class Status:
         return {
             "id": self._spool.id,
             "epoch": self._spool.epoch,
-            "folder": str((state_dir(self._config.gateway) / "spool").absolute()),
+            "folder": str((state_dir(self.config.gateway) / "spool").absolute()),
             "readings": depth.readings,
             "on_disk": on_disk,
             "dead_letters": depth.letters,
@@ -173,14 +180,14 @@ class Status:
             "trouble": depth.trouble,
             "oldest_age_s": round((self._clock.now() - depth.oldest) / 1e9, 1) if depth.oldest else None,
             "lasts_s": round(room / (inflow * each)) if inflow > 0 else None,
-            "when_full": self._config.spool.when_full,
+            "when_full": self.config.spool.when_full,
         }
 
     def _kafka_report(self, forward: Forward, sink: Sink, now: float) -> dict[str, Any]:
         link = sink.link
         names = self._ledger.sources
         return {
-            "bootstrap_servers": self._config.kafka.bootstrap_servers,
+            "bootstrap_servers": self.config.kafka.bootstrap_servers,
             "reachable": link.reachable,
             "for_s": round(now - link.since, 1),
             "trouble": link.trouble,
@@ -205,7 +212,7 @@ class Status:
     ) -> tuple[Health, list[str]]:
         """Health means data: down if nothing comes in or readings are being lost, degraded if something is amiss."""
         down: list[str] = []
-        amiss: list[str] = []
+        amiss = list(self.amiss())
         for source in sources:
             amiss += [f"source {source['name']} {problem}" for problem in _judge_link(source)]
         named = [s["name"] for s in sources if s["silent"] or s["waiting"]]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from devices.reading import Reading
-from gateway.pour import pour, pour_out
+from gateway.pour import end_of, pour, pour_out
 from gateway.wire import flags_of
 
 MOST: Final = 4
@@ -137,7 +137,7 @@ class Tails:
         writer.write(b'{"tail":1}\n')
         self._tails.add(tail)
         try:
-            await pour(tail, reader, writer)
+            await pour(tail, end_of(reader), writer)
         finally:
             self._tails.discard(tail)
         await pour_out(tail, writer)

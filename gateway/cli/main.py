@@ -21,6 +21,10 @@ COMMANDS: Final = {
         "show each source: its connection, its rate, and what is wrong with it",
     ),
     "tail": ("gateway.cli.tail", "show readings as they come in"),
+    "reload": (
+        "gateway.cli.reload",
+        "have the daemon read its configuration anew (exit code 0 it goes by it, 1 refused)",
+    ),
     "devices": (
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",

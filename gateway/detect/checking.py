@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateway.checking import Checked, check_kafka_client, check_secret
 from gateway.config_files import read
-from gateway.detect.config import load_detect
+from gateway.detect.config import DetectConfig, load_detect
 from gateway.guard import look
 
 
@@ -14,7 +14,15 @@ def check_detect(path: Path) -> Checked:
     Raises:
         ConfigError: it is refused, as gateway-detect would; or the file with the password of the broker is not there.
     """
-    config = load_detect(path)
+    return look_closer(path, load_detect(path))
+
+
+def look_closer(path: Path, config: DetectConfig) -> Checked:
+    """Check what has been read from `path` and understood.
+
+    Raises:
+        ConfigError: it is refused.
+    """
     exactly_once = config.kafka.delivery == "exactly-once"
     advice = check_kafka_client(
         path, config.kafka, {"transactional.id": "check"} if exactly_once else {"enable.idempotence": True}

@@ -21,10 +21,11 @@ from gateway.detect.checking import check_detect
 from gateway.detect.config import DetectConfig, load_detect
 from gateway.detect.detect import Detect
 from gateway.detect.judge import MakeBank
+from gateway.detect.lives import Lives
 from gateway.detect.metrics import families
 from gateway.detect.place import Place
 from gateway.detect.publish import MqttPublisher
-from gateway.guard import look
+from gateway.guard import warn
 from gateway.identity import state_folder
 from gateway.kafka.consumer import ReadingsConsumer
 from gateway.kafka.once import ExactlyOnceOutlet
@@ -43,37 +44,45 @@ STOP_DEADLINE: Final = 8.0
 SNAPSHOT_DEADLINE: Final = 25.0
 """Seconds that a stop waits for Kafka to take the anomalies of the last poll; and more, if it answers, for the last snapshot."""
 
+BankOf = Callable[[DetectConfig], MakeBank]
+"""Makes what makes the banks that go by a configuration."""
+
 SUMMARY_EVERY: Final = 60.0
 """Seconds between two summaries in the log."""
 
 
-async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) -> None:
-    """Detect until `stop` is set; then write what was polled and a snapshot, leave the group, and end.
+async def serve(
+    config: DetectConfig,
+    make_bank: MakeBank,
+    end: asyncio.Event,
+    attempt_done: Callable[[], None],
+    lives: Lives,
+) -> None:
+    """Detect until `end` is set; then write what was polled and a snapshot, leave the group, and end.
 
-    READY waits for no Kafka.
+    `lives` hears that it has begun, which waits for no Kafka.
 
     Raises:
         ConfigError: the Kafka client refuses its options, or the state folder or the port of the metrics cannot be used.
         StateTopicError: see there.
     """
-    watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
-    attempt_done = watchdog.worker("detect", DETECT_DEADLINE).done
     async with contextlib.AsyncExitStack() as stack:
+        place = _place(config, stack)
+        await stack.enter_async_context(
+            MetricsServer(config.metrics, lambda: families(detect, outlet, config.group))
+        )
         consumer = ReadingsConsumer(config.kafka, config.group)
-        outlet = _outlet(config, consumer, stack)
+        outlet = _outlet(config, consumer, place)
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
-        numbers = partial(families, detect, outlet, config.group)
-        await stack.enter_async_context(MetricsServer(config.metrics, numbers))
         publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
         if publisher is not None:
             publisher.start()
-        lifecycle.notify(READY="1", STATUS="started")
+        lives.begun()
         _log.info("started", version=version("iot-edge-gateway"), group=config.group)
-        helpers = [asyncio.create_task(watchdog.run()), asyncio.create_task(_summaries(detect.totals))]
-        work = asyncio.create_task(detect.run(stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
-        lifecycle.notify(STOPPING="1", STATUS="stopping")
+        summaries = asyncio.create_task(_summaries(detect.totals, lives.reloads.reasons))
+        work = asyncio.create_task(detect.run(end))
+        ending = asyncio.create_task(end.wait())
+        await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait([work], timeout=STOP_DEADLINE)
         if outlet.link.reachable:
             await asyncio.wait([work], timeout=SNAPSHOT_DEADLINE)
@@ -83,21 +92,28 @@ async def serve(config: DetectConfig, make_bank: MakeBank, stop: asyncio.Event) 
         await consumer.close()
         if publisher is not None:
             await publisher.close()
-        for helper in (*helpers, stopping):
+        for helper in (summaries, ending):
             helper.cancel()
         _log.info("stopped", **detect.totals())
         work.result()
 
 
-def _outlet(config: DetectConfig, consumer: ReadingsConsumer, stack: contextlib.AsyncExitStack) -> Outlet:
+def _place(config: DetectConfig, stack: contextlib.AsyncExitStack) -> str:
+    """The name of this process where several transactions must not be called the same; left with `stack`."""
     if config.kafka.delivery == "at-least-once":
-        return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
+        return ""
     place = Place(state_folder(config.state_dir, "gateway-detect"), config.group)
     stack.callback(place.leave)
-    return ExactlyOnceOutlet(config.kafka, config.group, place.name)
+    return place.name
 
 
-async def _summaries(count: Callable[[], dict[str, int]]) -> None:
+def _outlet(config: DetectConfig, consumer: ReadingsConsumer, place: str) -> Outlet:
+    if config.kafka.delivery == "at-least-once":
+        return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
+    return ExactlyOnceOutlet(config.kafka, config.group, place)
+
+
+async def _summaries(count: Callable[[], dict[str, int]], reasons: Callable[[], list[str]]) -> None:
     before, then = count(), time.monotonic()
     while True:
         await asyncio.sleep(SUMMARY_EVERY)
@@ -106,26 +122,33 @@ async def _summaries(count: Callable[[], dict[str, int]]) -> None:
         _log.info("detecting", per_second=rate, **totals)
         lifecycle.notify(
             STATUS=f"{rate} readings/s, {totals['sensors']} sensors in {totals['partitions']} partitions, "
-            f"{totals['open']} anomalies open"
+            f"{totals['open']} anomalies open{''.join(f'; {reason}' for reason in reasons())}"
         )
         before, then = totals, now
 
 
-async def _serve(config: DetectConfig, make_bank: MakeBank) -> None:
+async def _serve(config: DetectConfig, bank_of: BankOf, path: Path) -> None:
+    async def live(one: DetectConfig, end: asyncio.Event, lives: Lives) -> None:
+        await serve(one, bank_of(one), end, attempt_done, lives)
+
+    watchdog = lifecycle.Watchdog(lifecycle.watchdog_interval())
+    attempt_done = watchdog.worker("detect", DETECT_DEADLINE).done
+    watching = asyncio.create_task(watchdog.run())
     async with lifecycle.stop_on_signals() as stop:
-        await serve(config, make_bank, stop)
+        with lifecycle.reload_on_signal(stop) as wanted:
+            await Lives(config, path, wanted).run(stop, live)
+    watching.cancel()
 
 
-def run(config: DetectConfig, make_bank: MakeBank, path: Path) -> int:
-    """All of it, until a signal. `path` is the file of the configuration, for messages.
+def run(config: DetectConfig, bank_of: BankOf, path: Path) -> int:
+    """All of it, until a signal. `path` is the file of the configuration.
 
     Returns 0 after an ordered stop, 2 if the configuration or its topics are refused.
     """
     try:
         log.configure(config.log, "gateway-detect")
-        for sentence in look(path, state_folder(config.state_dir, "gateway-detect")):
-            _log.warning("not guarded", problem=sentence)
-        asyncio.run(_serve(config, make_bank))
+        warn(path, state_folder(config.state_dir, "gateway-detect"))
+        asyncio.run(_serve(config, bank_of, path))
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {placed(path, error)}\n")
         return 2
@@ -170,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"gateway-detect: {error}\n")
         return 2
-    return run(config, partial(Bank, config), options.config)
+    return run(config, lambda one: partial(Bank, one), options.config)
 
 
 if __name__ == "__main__":

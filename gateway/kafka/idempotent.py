@@ -63,7 +63,7 @@ class IdempotentSink:
 
     async def close(self) -> None:
         """See Sink."""
-        self._producing.closing = True
+        self._producing.reach.over = True
         async with self._sending:
             await self._producing.close()
 

@@ -80,7 +80,6 @@ class Producing:
 
     Attributes:
         reach: what is known of the way to Kafka.
-        closing: close() was called.
     """
 
     def __init__(self, config: Kafka, client_id: str, settings: Mapping[str, Any]) -> None:
@@ -99,7 +98,6 @@ class Producing:
         self._made_with = stamps(config)
         self._producer: Producer | None = self._make()
         self._renewed = False
-        self.closing = False
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do this in the worker thread, after what was asked of it before.
@@ -169,7 +167,7 @@ class Producing:
     async def produce(
         self, records: Sequence[Record], attempt_done: Callable[[], None], within: float = math.inf
     ) -> Tally:
-        """Hand over all records and wait until each has its report, or `closing`. Never raises for what Kafka does.
+        """Hand over all records and wait until each has its report, or `reach.over`. Never raises for what Kafka does.
 
         The producer is finished if reports are still missing after `within` seconds.
         """
@@ -223,7 +221,7 @@ class Producing:
 
     async def close(self) -> None:
         """End the producer and the thread."""
-        self.closing = True
+        self.reach.over = True
         with contextlib.suppress(HangError):
             await self.call(self.give_up)
         self._worker.end()
@@ -252,9 +250,9 @@ class Producing:
             raise refused(self._config, error) from None
 
     async def _fetch_reports(self, attempt_done: Callable[[], None], within: float) -> bool:
-        """Until every record has its end, or `closing`; returns whether every one has."""
+        """Until every record has its end, or `reach.over`; returns whether every one has."""
         producer, pause, began = self.producer, FIRST_LOOK, time.monotonic()
-        while len(producer) and not self.closing:
+        while len(producer) and not self.reach.over:
             if time.monotonic() - began > within:
                 raise HangError(f"the Kafka client did not report in {within:.0f} s")
             await asyncio.sleep(pause)

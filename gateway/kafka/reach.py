@@ -22,16 +22,20 @@ class Reach:
 
     Attributes:
         link: what is known.
+        over: nobody waits for this client any more: what comes of its last calls is no news of anybody's Kafka.
     """
 
     def __init__(self, config: Kafka) -> None:
         self._config = config
         self._doubt = self._said = ""
         self._looked = 0.0
+        self.over = False
         self.link = Link(None, time.monotonic(), "")
 
     def note(self, *, reachable: bool, trouble: str = "") -> None:
         """Kafka answered, or did not."""
+        if self.over:
+            return
         was = self.link
         if reachable:
             self._doubt = ""

@@ -138,7 +138,7 @@ class Transactions:
 
     async def close(self) -> None:
         """See Sink."""
-        self._producing.closing = True
+        self._producing.reach.over = True
         async with self._sending:
             await self._producing.close()
 
@@ -152,7 +152,7 @@ class Transactions:
 
     def _renew(self, make_topics: Callable[[], None]) -> None:
         """A producer that was used no longer counts, and the topics are there. In the worker thread."""
-        if self._producing.closing:
+        if self._producing.reach.over:
             raise KafkaUnavailableError("stopping")
         if not self._fresh or self._producing.outdated():
             self._producing.give_up(self._problem or "a call was not finished")

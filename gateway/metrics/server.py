@@ -47,10 +47,25 @@ class MetricsServer:
         Raises:
             ConfigError: another program has the port, or this one may not have it.
         """
-        if self._listen:
-            self._server = await asyncio.start_server(self._serve, sock=self._bound(), limit=REQUEST_LIMIT)
-            _log.info("metrics are served", at=f"http://{self._listen}/metrics")
+        await self._start(self._listen)
         return self
+
+    async def move(self, settings: Metrics) -> None:
+        """Listen there from now on; who is being answered gets his answer.
+
+        Raises:
+            ConfigError: as above; it listens where it did.
+        """
+        if settings.listen == self._listen:
+            return
+        if self._server is not None:
+            self._server.close()  # first, as the new address may be all addresses, this one too
+        try:
+            await self._start(settings.listen)
+        except ConfigError:
+            await self._start(self._listen)
+            raise
+        self._listen = settings.listen
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, and cut what is being answered."""
@@ -60,8 +75,15 @@ class MetricsServer:
             writer.transport.abort()
         await asyncio.gather(*(task for task in self._open.values() if task is not None))
 
-    def _bound(self) -> socket.socket:
-        host, _, port = self._listen.rpartition(":")
+    async def _start(self, listen: str) -> None:
+        self._server = None
+        if listen:
+            sock = self._bound(listen)
+            self._server = await asyncio.start_server(self._serve, sock=sock, limit=REQUEST_LIMIT)
+            _log.info("metrics are served", at=f"http://{listen}/metrics")
+
+    def _bound(self, listen: str) -> socket.socket:
+        host, _, port = listen.rpartition(":")
         address = (host.strip("[]"), int(port))
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         with contextlib.ExitStack() as stack:
@@ -71,9 +93,7 @@ class MetricsServer:
                 self._bind(listening, address)
                 listening.listen(MOST)
             except OSError as error:
-                mistake = SettingError(
-                    "metrics.listen", f"{self._listen!r} cannot be listened on: {_why(error)}"
-                )
+                mistake = SettingError("metrics.listen", f"{listen!r} cannot be listened on: {_why(error)}")
                 raise ConfigError(str(mistake), mistake) from None
             stack.pop_all()
         return listening

@@ -50,11 +50,9 @@ class Disk:
             OSError: the folder cannot be read.
         """
         self._files = files
-        self._capacity = capacity
-        self._drop_oldest = drop_oldest
-        self._segment_bytes = min(SEGMENT_BYTES, capacity // 8)
-        self._gone: list[tuple[str, Tally]] = []
         self.quarantine = Quarantine(files, capacity // 16)
+        self.bound(capacity, drop_oldest=drop_oldest)
+        self._gone: list[tuple[str, Tally]] = []
         self._cursor = Cursor(files)
         self.run = secrets.token_hex(8)
         found = recover(files, self._cursor.state, self.quarantine)
@@ -72,6 +70,13 @@ class Disk:
             # Nobody could know later that this epoch was used: so it counts under an id that nobody else has.
             self.id = secrets.token_hex(8)
             self.trouble = error.strerror or str(error)
+
+    def bound(self, capacity: int, *, drop_oldest: bool) -> None:
+        """How large it may become, in bytes, and what happens then. From any thread: it holds for the next write."""
+        self._capacity = capacity
+        self._drop_oldest = drop_oldest
+        self._segment_bytes = min(SEGMENT_BYTES, capacity // 8)
+        self.quarantine.limit = capacity // 16
 
     @property
     def size(self) -> int:

@@ -19,8 +19,12 @@ class Patience:
     """Remembers how long Kafka took, and says when to spill."""
 
     def __init__(self, spill_after: float | Literal["auto"]) -> None:
-        self._fixed = None if spill_after == "auto" else spill_after
+        self.fix(spill_after)
         self._recent: deque[float] = deque(maxlen=100)
+
+    def fix(self, spill_after: float | Literal["auto"]) -> None:
+        """As configured; what was learnt is kept."""
+        self._fixed = None if spill_after == "auto" else spill_after
 
     def learn(self, seconds: float) -> None:
         """So long did Kafka take for a round. What an outage held up says nothing of what is usual."""

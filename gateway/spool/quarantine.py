@@ -17,12 +17,12 @@ class Quarantine:
     Attributes:
         frames: how many stretches were found damaged since the start.
         size: bytes of all side files.
+        limit: what that may be at most.
     """
 
     def __init__(self, files: Files, limit: int) -> None:
-        """`limit`: bytes of all side files at most."""
         self._files = files
-        self._limit = limit
+        self.limit = limit
         self._sizes: dict[str, int] = {}
         self._known: set[tuple[str, int]] = set()
         self.frames = self.size = 0
@@ -42,7 +42,7 @@ class Quarantine:
             return
         self._known.add((segment, damage.start))
         self.frames += 1
-        length = min(damage.end - damage.start, self._limit)
+        length = min(damage.end - damage.start, self.limit)
         name = f"{QUARANTINE}{segment}-{damage.start}-{re.sub('[^a-z]+', '-', damage.reason)}"
         _log.error(
             "spool frame damaged",
@@ -68,7 +68,7 @@ class Quarantine:
                 self._files.unlink(name)
 
     def _make_room(self, length: int) -> None:
-        while self._sizes and self.size + length > self._limit:
+        while self._sizes and self.size + length > self.limit:
             oldest = next(iter(self._sizes))
             self._files.unlink(oldest)
             self.size -= self._sizes.pop(oldest)

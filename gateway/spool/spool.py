@@ -77,6 +77,13 @@ class Spool:
         """Of this start of the daemon, likewise."""
         return self._body.disk.run
 
+    def adopt(self, settings: SpoolSettings) -> None:
+        """Go by these from now on. With less room than what is held now takes, the policy takes that when more comes."""
+        self._settings = self._tail.settings = settings
+        self._patience.fix(settings.spill_after)
+        self._body.disk.bound(settings.disk_bytes, drop_oldest=settings.when_full == "drop-oldest")
+        self._wake.set()
+
     def knows(self, run: str, epoch: int) -> bool:
         """Whether the run with this id and epoch was one of this folder: any that is too long ago is taken for one."""
         disk = self._body.disk

@@ -21,12 +21,13 @@ class Tail:
     """Batches that are not on disk, oldest first. Used from the event loop's thread only; no call blocks.
 
     Attributes:
+        settings: the bounds and the policy.
         batches: them.
         size, letter_size: memory that their readings and their letters take, by estimate.
     """
 
     def __init__(self, settings: SpoolSettings, ledger: Ledger) -> None:
-        self._settings = settings
+        self.settings = settings
         self._ledger = ledger
         self.batches: deque[Batch] = deque()
         self.size = self.letter_size = 0
@@ -36,7 +37,7 @@ class Tail:
 
         Batches up to sequence `protected` are in flight or being written, and no policy drops them.
         """
-        settings = self._settings
+        settings = self.settings
         if letters_on_disk + self.letter_size + batch.letter_size > settings.dead_letter_bytes:
             for letter in batch.letters:
                 self._ledger.source(letter.source).dead_letters_dropped += 1
@@ -81,12 +82,12 @@ class Tail:
     @property
     def crowded(self) -> bool:
         """Whether memory runs short."""
-        return self.size > SPILL_SHARE * self._settings.memory_bytes
+        return self.size > SPILL_SHARE * self.settings.memory_bytes
 
     @property
     def has_room(self) -> bool:
         """Whether sources that can wait may go on."""
-        return self.size < WAIT_SHARE * self._settings.memory_bytes
+        return self.size < WAIT_SHARE * self.settings.memory_bytes
 
     @property
     def keeps_waiting(self) -> bool:
@@ -103,7 +104,7 @@ class Tail:
 
     def _drop_oldest(self, size: int, protected: int) -> None:
         place = 0
-        while self.size + size > self._settings.memory_bytes and place < len(self.batches):
+        while self.size + size > self.settings.memory_bytes and place < len(self.batches):
             oldest = self.batches[place]
             if oldest.last <= protected:
                 place += 1
@@ -118,4 +119,4 @@ class Tail:
 
     def _drop(self, batch: Batch, but: set[str] | None = None) -> None:
         given_up = batch.drop_readings(but or set())
-        self._ledger.dropped(given_up, self._settings.when_full)
+        self._ledger.dropped(given_up, self.settings.when_full)

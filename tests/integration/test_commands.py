@@ -37,6 +37,7 @@ SLOW: Final = {
 QUICK: Final = {
     "status": [],
     "sources": [],
+    "reload": [],
     "devices discover": [],
     "devices list": [],
     "devices forget": ["boiler-7"],

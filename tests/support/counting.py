@@ -193,7 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path)
     path = parser.parse_args().config
-    return run(load_detect(path), CountingBank, path)
+    return run(load_detect(path), lambda _: CountingBank, path)
 
 
 if __name__ == "__main__":

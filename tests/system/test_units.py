@@ -41,7 +41,7 @@ def test_each_service_has_its_unit() -> None:
 def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
     copy = tmp_path / unit.name
     # The program is not installed where the unit expects it.
-    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(encoding="utf-8")))
+    copy.write_text(re.sub(r"(?m)^(Exec\w+)=/opt\S+", r"\1=/bin/true", unit.read_text(encoding="utf-8")))
 
     assert unit.name not in analyze("verify", "--recursive-errors=no", str(copy))
 
@@ -64,6 +64,17 @@ def test_each_unit_starts_a_command_that_the_project_installs(unit: Path) -> Non
     (command,) = values(unit, "ExecStart")
 
     assert Path(command.split()[0]).name in project["scripts"]
+
+
+def test_a_reload_fails_where_the_configuration_is_refused_and_asks_the_instance_that_is_meant() -> None:
+    for name, folder in (("gateway.service", "gateway"), ("gateway@.service", "gateway@%i")):
+        [command] = values(CHECKOUT / "systemd" / name, "ExecReload")
+        assert command == f"/opt/gateway/bin/gatewayctl reload --socket /run/{folder}/gatewayd.sock"
+        assert values(CHECKOUT / "systemd" / name, "RuntimeDirectory") == [folder]
+
+    detect = CHECKOUT / "systemd" / "gateway-detect.service"
+    [start] = values(detect, "ExecStart")
+    assert values(detect, "ExecReload") == [f"{start} --check", '/bin/sh -c "kill -HUP $MAINPID"']
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -94,6 +105,7 @@ def test_an_instance_is_the_gateway_with_a_file_and_folders_of_its_own() -> None
         "Documentation=file:/etc/gateway/%i.toml",
         "Environment=GATEWAY_INSTANCE=%i",
         "ExecStart=/opt/gateway/bin/gatewayd --config /etc/gateway/%i.toml",
+        "ExecReload=/opt/gateway/bin/gatewayctl reload --socket /run/gateway@%i/gatewayd.sock",
         "RuntimeDirectory=gateway@%i",
         "StateDirectory=gateway@%i",
     }

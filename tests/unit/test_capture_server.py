@@ -126,3 +126,29 @@ def test_what_is_no_source_is_told_which_are(tmp_path: Path, name: Any) -> None:
         writer.close()
 
     serve(tmp_path, [Raw("one")], scene)
+
+
+def test_the_capture_of_a_source_that_is_closed_ends_and_those_of_others_go_on(tmp_path: Path) -> None:
+    kept, gone, new = Raw("kept"), Raw("gone"), Raw("gone")
+
+    async def run() -> None:
+        tables = {"kept": {"kind": "serial"}, "gone": {"kind": "serial"}}
+        captures = Captures([SourceSpec(kept), SourceSpec(gone)], tables, "pi-7")
+        server = ControlServer(tmp_path / "d.sock", {"capture": StreamVerb("members", captures.serve)})
+        await server.start()
+        ask = Asking(tmp_path / "d.sock")
+        one, other = await ask("kept"), await ask("gone")
+        gone.say(b"last")
+        captures.follow([SourceSpec(kept), SourceSpec(new)], tables)
+
+        assert (await other[0].read()).count(b"\n") == 1
+        kept.say(b"on")
+        assert await one[0].readline()
+        again = await ask("gone")
+        new.say(b"first")
+        assert capture.decode(await again[0].readline()) == Piece(1, data=b"first")
+        for _, writer, _ in (one, other, again):
+            writer.close()
+        await server.close()
+
+    asyncio.run(run())

@@ -127,6 +127,29 @@ def test_a_trusted_clock_is_never_doubted() -> None:
     assert trusted.mark() is None
 
 
+def test_trust_that_is_given_or_withdrawn_later_holds_from_then_on() -> None:
+    machine = Machine()
+    ours = machine.clock()
+    doubted = ours.mark()
+    machine.set(IN_2026, synchronised=False)
+
+    ours.trust(trusted=True)
+    assert ours.mark() is None
+    assert abs(ours.now() - IN_2026) < 10 * SECOND
+    correction = ours.correction(doubted)
+    assert correction is not None
+    assert correction.flags == Quality.CLOCK_CORRECTED
+    assert not ours.adopt()
+
+    ours.trust(trusted=False)
+    assert ours.mark() is not None
+    machine.set(IN_2026)
+    ours.adopt()
+    ours.trust(trusted=True)
+    ours.trust(trusted=False)
+    assert ours.mark() is None  # as the machine's is right
+
+
 def test_a_clock_in_doubt_is_said_with_what_to_do() -> None:
     with capture_logs() as logs:
         Machine().clock()

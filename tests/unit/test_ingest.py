@@ -312,6 +312,31 @@ def test_the_stand_in_steps_in_while_the_source_is_away_and_back_when_it_returns
     asyncio.run(scene())
 
 
+def test_another_stand_in_takes_over_at_once_and_none_leaves_the_source_alone() -> None:
+    def yields(value: float) -> ScriptedSource:
+        reading = Reading("boiler-7", "value", value, 1, "line", 1, "", Quality.SIMULATED)
+        return ScriptedSource(lambda intake: intake.readings([reading]), name="line")
+
+    async def scene() -> None:
+        first, second = yields(1.0), yields(2.0)
+        source = ScriptedSource(fails_with(SourceRefused("no permission")), name="line")
+        rig = Rig(SourceSpec(source, first, 0.0))
+        [one] = rig.ingest.feeds
+        async with rig:
+            await until(lambda: first.intake, "the first")
+            one.let_stand_in(second, 0.0)
+            await until(lambda: second.intake and first.closed, "the second")
+            assert first.intake is None
+            one.let_stand_in(None, 0.0)
+            await until(lambda: second.closed and not one.standing_in, "nobody")
+            one.let_stand_in(first, 0.0)
+            await until(lambda: first.runs == 2 and one.standing_in, "the first again")
+            assert source.runs == 1
+        assert await rig.values() == [1.0, 2.0, 1.0]
+
+    asyncio.run(scene())
+
+
 def asks(intake: Intake) -> None:
     intake.connected()
     intake.ready()

@@ -2,6 +2,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from waiting import until
 
-from gateway.lifecycle import Watchdog, notify, stop_on_signals, watchdog_interval
+from gateway.lifecycle import Watchdog, notify, reload_on_signal, stop_on_signals, watchdog_interval
 
 
 class Manager:
@@ -191,3 +193,48 @@ def test_without_systemd_late_workers_are_named_all_the_same() -> None:
         watchdog.check()
 
     assert [event["worker"] for event in events] == ["ingest"]
+
+
+def test_a_hang_up_asks_for_a_reload_and_what_it_did_before_is_restored() -> None:
+    async def scene() -> None:
+        stop = asyncio.Event()
+        with reload_on_signal(stop) as wanted:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(wanted.is_set, "the wish")
+        assert not stop.is_set()
+
+    before = signal.getsignal(signal.SIGHUP)
+    asyncio.run(scene())
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+AT_A_TERMINAL = """
+import asyncio, fcntl, termios
+from gateway.lifecycle import reload_on_signal
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+async def run():
+    stop = asyncio.Event()
+    with reload_on_signal(stop) as wanted:
+        print("here", flush=True)
+        await wanted.wait()
+        print("reload", flush=True)
+        await stop.wait()
+
+asyncio.run(run())
+"""
+
+
+def test_a_terminal_that_is_closed_ends_the_program_that_runs_there() -> None:
+    here, there = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-Ic", AT_A_TERMINAL], stdin=there, stdout=subprocess.PIPE, start_new_session=True
+    ) as program:
+        os.close(there)
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"here\n"
+        program.send_signal(signal.SIGHUP)
+        assert program.stdout.readline() == b"reload\n"
+        os.close(here)
+        assert program.wait(10) == 0

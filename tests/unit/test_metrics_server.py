@@ -164,6 +164,30 @@ def test_the_end_cuts_whoever_is_connected_without_a_word(caplog: pytest.LogCapt
     assert caplog.records == []
 
 
+def test_it_moves_to_another_address_and_stays_where_it_is_if_that_is_taken() -> None:
+    async def run() -> None:
+        first, second, taken = free_ports(3)
+        request = b"GET /metrics HTTP/1.0\r\n\r\n"
+        server_ = MetricsServer(Metrics(f"127.0.0.1:{first}"), families)
+        async with asyncio.timeout(5), server_:
+            await server_.move(Metrics(f"0.0.0.0:{first}"))
+            assert b"200 OK" in await asked(first, request)
+            await server_.move(Metrics(f"127.0.0.1:{second}"))
+            with pytest.raises(ConnectionRefusedError):
+                await asked(first, request)
+            with (
+                socket.create_server(("127.0.0.1", taken)),
+                pytest.raises(ConfigError, match="another program"),
+            ):
+                await server_.move(Metrics(f"127.0.0.1:{taken}"))
+            assert b"200 OK" in await asked(second, request)
+            await server_.move(Metrics())
+            with pytest.raises(ConnectionRefusedError):
+                await asked(second, request)
+
+    asyncio.run(run())
+
+
 def test_nothing_is_served_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with MetricsServer(Metrics(), families):

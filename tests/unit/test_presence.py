@@ -9,7 +9,9 @@ from structlog.testing import capture_logs
 from devices.reading import Quality, Reading
 from gateway import presence, roll
 from gateway.rhythm import ENOUGH, FLOOR, Rhythm
+from gateway.sources import SourceSpec
 from gateway.spool import Batch
+from gateway.testing import ScriptedSource, connects
 
 BOILER = ("plant", "boiler-7")
 PUMP = ("plant", "pump")
@@ -296,3 +298,18 @@ def test_a_reading_that_names_no_source_of_ours_is_no_reason_to_stumble() -> Non
     hall.presence.heard(Batch(), hall.now)
 
     assert list(hall.presence.rolls["plant"].devices) == ["boiler-7"]
+
+
+def test_sources_come_and_go_and_what_is_known_of_the_devices_of_those_that_stay_stays() -> None:
+    hall = every_half_minute()
+    plant, attic = (SourceSpec(ScriptedSource(connects, name=name)) for name in ("plant", "attic"))
+
+    hall.presence.follow([attic, plant._replace(devices=["boiler-*", "boiler-9"])], {"attic", "plant"})
+
+    assert list(hall.presence.rolls) == ["attic", "plant"]
+    found = hall.presence.rolls["plant"]
+    assert found.row("boiler-7", hall.now)["usual_interval_s"] == 30
+    assert list(found.devices) == ["boiler-7"]  # the pump is not let in any more
+    assert found.missing == {"boiler-9"}
+    hall.presence.follow([attic], ())
+    assert list(hall.presence.rolls) == ["attic"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spooling import Listener, Rig, batch_of, letter, values
 
 from devices.reading import Reading
+from gateway.config import Spool as SpoolSettings
 from gateway.spool import Batch
 from gateway.spool.batch import READING_BYTES
 
@@ -251,3 +252,18 @@ def test_a_letter_that_outlives_its_readings_is_not_acknowledged_before_it_is_sa
     rig.spool.commit(rig.read(1000)[-1].last)
 
     assert source.heard == ["mixed"]
+
+
+def test_other_bounds_and_another_policy_hold_from_the_next_batch_on() -> None:
+    size = batch_of(range(10)).size
+    rig = rig_of(2 * size, "drop-newest")
+    for start in (0, 10, 20):
+        rig.spool.append(batch_of(range(start, start + 10)))
+    assert rig.spool.depth().readings == 20
+
+    rig.spool.adopt(SpoolSettings(memory_bytes=3 * size, disk_bytes=99_000_000, when_full="drop-oldest"))
+    for start in (30, 40):
+        rig.spool.append(batch_of(range(start, start + 10)))
+
+    assert values(rig.read(1000)) == list(range(10, 20)) + list(range(30, 50))
+    assert rig.spool.depth().disk_capacity == rig.spool._body.disk._capacity == 99_000_000
