@@ -4,7 +4,7 @@ It is what `systemctl reload gateway` runs. docs/configuration.md tells what is 
 
 Exit code: 0 it goes by what is on disk, 1 that is refused, 2 gatewayd does not answer.
 
-example: gatewayctl config check && gatewayctl reload
+example: gatewayctl reload
 """
 
 import argparse
