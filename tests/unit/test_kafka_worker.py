@@ -84,3 +84,22 @@ def test_a_call_that_does_not_return_is_given_up_and_the_next_one_served() -> No
         worker.end()
 
     asyncio.run(play())
+
+
+def test_a_call_that_comes_back_while_the_loop_stalls_past_its_deadline_has_come_back() -> None:
+    async def play() -> None:
+        worker, began, go = Worker(), threading.Event(), threading.Event()
+
+        def work() -> str:
+            began.set()
+            go.wait(10)
+            return "done"
+
+        call = asyncio.create_task(worker.call(0.2, work))
+        await asyncio.to_thread(began.wait, 10)
+        go.set()
+        threading.Event().wait(0.4)  # as a machine that was frozen
+        assert await call == "done"
+        worker.end()
+
+    asyncio.run(play())
