@@ -23,6 +23,7 @@ from detector import detector  # noqa: E402
 from figures import save, say, show  # noqa: E402
 from framing import framing  # noqa: E402
 from gatewayd import Bench  # noqa: E402
+from installed import installed  # noqa: E402
 from latency import latency  # noqa: E402
 from once import exactly_once  # noqa: E402
 from outages import outage  # noqa: E402
@@ -54,6 +55,7 @@ ON_REQUEST: Final = {
     "outage": outage,
     "slow-link": slow_link,
     "quiet-card": quiet_card,
+    "installed": installed,
 }
 """What takes minutes each: measured only if named."""
 

@@ -39,10 +39,10 @@ class Debian:
         # The tests wait for no disk, and services are started by themselves.
         (folder / "etc/dpkg/dpkg.cfg.d/quick").write_text("force-unsafe-io\n", encoding="utf-8")
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Run it as root in there, without a terminal; returns what it says."""
+    def run(self, *command: str, check: bool = True, user: str = "root") -> str:
+        """Run it in there, without a terminal; returns what it says."""
         done = subprocess.run(
-            self._words("root", *command),
+            self._words(user, *command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -55,8 +55,12 @@ class Debian:
 
     def install(self, deb: Path, *options: str) -> str:
         """What dpkg says to it."""
-        shutil.copy(deb, self.root / "tmp" / deb.name)
-        return self.run("dpkg", *options, "--install", f"/tmp/{deb.name}")  # noqa: S108 - of that Debian
+        return self.run("dpkg", *options, "--install", self.bring(deb))
+
+    def bring(self, deb: Path) -> str:
+        """Put a package there; returns its path in there."""
+        shutil.copy(deb, self.root / "var/cache" / deb.name)
+        return f"/var/cache/{deb.name}"
 
     @contextmanager
     def service(self, command: str, user: str, *variables: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -79,13 +83,17 @@ class Debian:
         own = ("var/lib/dpkg/", "var/log/", "var/cache/", "tmp/", "proc/", "etc/.pwd.lock")
         return {name: what for name, what in found.items() if not name.startswith(own) and name[-1] != "-"}
 
-    def _words(self, user: str, *command: str) -> list[str]:
-        # A mount of its own, which goes with the command; exec, so that a signal meets the command itself.
-        inside = 'mount -t proc proc "$1/proc" && root=$1 user=$2 && shift 2 && exec chroot "$root" setpriv --reuid "$user" --regid "$user" --init-groups "$@"'
+    @staticmethod
+    def clean() -> list[str]:
+        """What comes before a command so that nothing of this machine's environment gets in."""
         clean = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",
         }
-        environment = ["env", "-i", *(f"{key}={value}" for key, value in clean.items())]
-        return [*environment, "unshare", "--mount", "sh", "-c", inside, "sh", str(self.root), user, *command]
+        return ["env", "-i", *(f"{key}={value}" for key, value in clean.items())]
+
+    def _words(self, user: str, *command: str) -> list[str]:
+        # A mount of its own, which goes with the command; exec, so that a signal meets the command itself.
+        inside = 'mount -t proc proc "$1/proc" && root=$1 user=$2 && shift 2 && exec chroot "$root" setpriv --reuid "$user" --regid "$user" --init-groups "$@"'
+        return [*self.clean(), "unshare", "--mount", "sh", "-c", inside, "sh", str(self.root), user, *command]

@@ -1,8 +1,6 @@
 """The Debian packages, as dpkg treats them: built, installed, upgraded and purged in a Debian that is not booted."""
 
-import fcntl
 import json
-import os
 import platform
 import re
 import shutil
@@ -13,68 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from debian import ARCHITECTURES, CHECKOUT, Debian, missing
+from debian import ARCHITECTURES, CHECKOUT, Debian
+from fixtures_debian import MACHINES, NAME, SOURCE, build
 from packaging.requirements import Requirement
 from waiting import wait_until
 
 from gateway.cli.completion import PROGRAMS, SHELLS, script
 
-SOURCE = CHECKOUT / "tools" / "debian"
-NAME = "iot-edge-gateway"
-MACHINES = {"amd64": 62, "arm64": 183}
-"""e_machine of ELF files."""
 STATE = ("STATE_DIRECTORY=/var/lib/gateway", "RUNTIME_DIRECTORY=/run/gateway")
-
-
-def build(folder: Path, *architectures: str) -> list[Path]:
-    done = subprocess.run(
-        [SOURCE / "build", "1.0", *architectures],
-        env={**os.environ, "DIST": str(folder), "COMPRESSION": "none"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Path(line) for line in done.stdout.split()]
-
-
-@pytest.fixture(scope="module")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    if obstacle := missing():
-        if os.environ.get("CI"):
-            pytest.fail(obstacle)
-        pytest.skip(obstacle)
-    # Of all workers that test side by side one builds.
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    with (shared / "debs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = shared / "debs"
-        if not (folder / "complete").exists():
-            build(folder, *MACHINES)
-            (folder / "complete").touch()
-    return {name: folder / f"{NAME}_1.0_{name}.deb" for name in MACHINES}
-
-
-@pytest.fixture(scope="module")
-def deb(debs: dict[str, Path]) -> Path:
-    return debs[ARCHITECTURES[platform.machine()]]
-
-
-@pytest.fixture(scope="module")
-def newer(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same package as version 1.1, with another default configuration."""
-    tree = tmp_path_factory.mktemp("newer") / "tree"
-    subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
-    control = tree / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace("Version: 1.0\n", "Version: 1.1\n"))
-    for name in ("gateway.toml", "detect.toml"):
-        with (tree / "etc" / "gateway" / name).open("a") as file:
-            file.write("# new in 1.1\n")
-    path = tree.with_name("newer.deb")
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, path], check=True)
-    return path
 
 
 @pytest.fixture
