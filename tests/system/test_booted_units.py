@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fixtures_mqtt import StartBroker
 from mosquitto import password_file
+from numbered import Numbers, missing_and_repeated
 from service import Service
 from waiting import wait_until
 
@@ -186,3 +187,38 @@ def failed(service: Service, unit: str) -> tuple[str, ...]:
     return tuple(
         service.machine.show(unit, name) for name in ("ActiveState", "Result", "ExecMainStatus", "NRestarts")
     )
+
+
+def test_a_reload_applies_what_changed_and_one_that_is_refused_fails_and_changes_nothing(
+    service: Service, start_broker: StartBroker
+) -> None:
+    broker = start_broker("max_queued_messages 0\n")
+    plant = f"""
+[sources.plant]
+kind = "mqtt"
+broker = "127.0.0.1"
+port = {broker.port}
+topics = ["plant/{{device}}/{{sensor}}"]
+"""
+    service.configure(plant)
+    service.start()
+    service.await_source("plant")
+    run, machine = service.machine.show(UNIT, "InvocationID"), service.machine
+    with Numbers(broker, 500) as numbers:
+        service.until("plant", "delivered", numbers.sent + 100)
+        service.configure(plant + SIMULATOR)
+        machine.systemctl("reload", UNIT)
+        service.until("simulator", "delivered", 9)
+        service.configure(f"{plant}{SIMULATOR}count = -3\n")
+        assert "Job for gateway.service failed" in machine.run("systemctl", "reload", UNIT, check=False)
+        assert any("count" in reason for reason in service.status()["reasons"])
+        service.configure(plant)
+        machine.systemctl("reload", UNIT)
+        service.until("plant", "delivered", numbers.sent + 100)
+
+    assert [one["name"] for one in service.status()["sources"]] == ["plant"]
+    assert (machine.show(UNIT, "InvocationID"), service.restarts()) == (run, 0)
+    service.until("plant", "delivered", numbers.sent)
+    of_plant = [one for one in service.records() if one.source == "plant"]
+    assert missing_and_repeated(of_plant, numbers.sent) == ([], [])
+    service.verify()
