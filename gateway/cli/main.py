@@ -15,6 +15,10 @@ COMMANDS: Final = {
         "gateway.cli.status",
         "show whether data flows, and why not (exit code 0 healthy, 1 degraded, 2 down)",
     ),
+    "doctor": (
+        "gateway.cli.doctor",
+        "look at all that the gateway needs: what is wrong, and what mends it (exit code 0 nothing, 1 warnings, 2 problems)",
+    ),
     "devices": (
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",
