@@ -114,7 +114,7 @@ CHECKS: Final[tuple[Check | ConfiguredCheck, ...]] = (
 def findings(here: Here) -> list[Found]:
     """What all checks say, side by side."""
     checks = [one for one in CHECKS if here.config is not None or isinstance(one, Check)]
-    works = [partial(_run, one, here) for one in checks]
+    works = [partial(run_check, one, here) for one in checks]
     ends = together(works, max(one.within for one in checks))
     found: list[Found] = []
     for check, end in zip(checks, ends, strict=True):
@@ -134,7 +134,7 @@ def findings(here: Here) -> list[Found]:
     return found
 
 
-def _run(check: Check | ConfiguredCheck, here: Here) -> Iterator[Finding]:
+def run_check(check: Check | ConfiguredCheck, here: Here) -> Iterator[Finding]:
     if isinstance(check, Check):
         return check.run(here)
     assert here.config is not None  # noqa: S101 - findings() takes no other
