@@ -185,5 +185,3 @@ def status_of(**changes: Any) -> dict[str, Any]:
         "spool": {"bytes": 0},
         **changes,
     }
-
-

@@ -111,7 +111,12 @@ def file_system(folder: Path, machine: Machine, user: User) -> Iterator[Finding]
             )
 
 
-def fsync(folder: Path, user: User, open_file: Callable[[Path], File]) -> Iterator[Finding]:
+def fsync(
+    folder: Path,
+    user: User,
+    open_file: Callable[[Path], File],
+    now: Callable[[], float] = time.perf_counter,
+) -> Iterator[Finding]:
     """How long it takes until something small is durable. Leaves nothing behind."""
     there = _existing(folder)
     try:
@@ -125,7 +130,7 @@ def fsync(folder: Path, user: User, open_file: Callable[[Path], File]) -> Iterat
         )
         return
     try:
-        took = fsync_times(file)
+        took = fsync_times(file, now)
     except OSError as error:
         yield problem(
             "disk refuses writes",
@@ -149,7 +154,7 @@ def fsync(folder: Path, user: User, open_file: Callable[[Path], File]) -> Iterat
         yield ok("fsync", f"{median:.1f} ms median, {worst:.1f} ms worst")
 
 
-def fsync_times(file: File, now: Callable[[], float] = time.perf_counter) -> list[float]:
+def fsync_times(file: File, now: Callable[[], float]) -> list[float]:
     """Milliseconds of each of a few small writes.
 
     Raises:

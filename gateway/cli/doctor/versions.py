@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Final
@@ -30,14 +30,12 @@ def installed(machine: Machine) -> Iterator[Finding]:
         )
 
 
-def running(
-    status: dict[str, Any] | None, unit: Unit, installed_at: Callable[[], float] | None = None
-) -> Iterator[Finding]:
-    """Whether the daemon is that which is installed. `installed_at` says when that was, in seconds since 1970."""
+def running(status: dict[str, Any] | None, unit: Unit) -> Iterator[Finding]:
+    """Whether the daemon is that which is installed."""
     if status is None:
         return
     said, mine = status["gateway"]["version"], distribution("iot-edge-gateway").version
-    age = time.time() - (installed_at or _installed_at)()
+    age = time.time() - _installed_at()
     looked_at = f"gatewayd, process {status['gateway']['pid']}"
     if said != mine:
         yield warning(
@@ -46,7 +44,7 @@ def running(
             f"version {said} runs, and {mine} is installed",
             RESTART.format(unit.name),
         )
-    elif status["gateway"]["uptime_s"] > age + 1:
+    elif status["gateway"]["uptime_s"] > age:
         yield warning(
             "daemon older than installed",
             looked_at,
