@@ -1,6 +1,7 @@
 """Looks at a cluster as an administrator would, with the rights of the gateway, and changes nothing there."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,8 @@ from gateway.kafka.transactions import TRANSACTION_TIMEOUT
 T = TypeVar("T")
 
 CLIENT_ID: Final = "gatewayctl-doctor"
+
+_NOWHERE: Final = logging.Logger("kafka", logging.CRITICAL + 1)  # noqa: LOG001 - apart from those that are configured
 
 _TELLING: Final = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE}  # noqa: SLF001 - no public names
@@ -142,6 +145,7 @@ def try_transaction(config: Kafka, transactional_id: str, within: float) -> tupl
             "transactional.id": transactional_id,
             "transaction.timeout.ms": round(1000 * TRANSACTION_TIMEOUT),
             "log_level": 0,
+            "logger": _NOWHERE,  # what is fatal is written at any level
             **properties(config, CLIENT_ID),
         }
     )

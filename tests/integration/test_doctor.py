@@ -389,6 +389,7 @@ def older_daemon(bench: Bench) -> Say:
     daemon = Daemon(bench.place.folder / "d", "127.0.0.1:9", SIMULATOR)
     bench.place.stack.enter_context(daemon)
     bench.place.config = daemon.config
+    wait_until(lambda: daemon.status()["gateway"]["uptime_s"] >= 0.3, "it to be older")
     metadata = next(one for one in distribution("iot-edge-gateway").files or [] if one.name == "METADATA")
     path = Path(str(metadata.locate()))
     path.chmod(path.stat().st_mode)  # to its file system as good as new
@@ -424,12 +425,12 @@ FAULTS = [
     ),
     Fault(unknown_name, P, "name unknown", "no name server", "getent hosts broker.invalid"),
     Fault(mute_broker, P, "broker refuses", "does not answer", "speaks MQTT there"),
-    Fault(wrong_password, P, "broker refuses", "user 'gw': wrong user name or password", "password_file"),
+    Fault(wrong_password, P, "broker refuses", "refuses user 'gw'", "password_file"),
     Fault(refused_topic, P, "topic refused", "'plant/{device}/{sensor}'", "access rules of the broker"),
     Fault(small_queue, W, "queue small", "keeps 1000 messages", "max_queued_messages 100000"),
     Fault(small_window, W, "window small", "sends 20 messages ahead", "max_inflight_messages 2000"),
     Fault(forgetful_broker, W, "session in memory", "in memory only", "persistence true"),
-    Fault(tls_without_tls, P, "broker refuses", "TLS", "port"),
+    Fault(tls_without_tls, P, "broker refuses", "ended the connection", "speak TLS"),
     Fault(closed_port_of_kafka, P, "kafka unreachable", "refuses connections", "kafka.bootstrap_servers"),
     Fault(mute_kafka, P, "kafka refuses", "accepts connections", "bootstrap_servers"),
     Fault(kafka_unknown_name, P, "name unknown", "no name server", "getent hosts kafka.invalid"),
@@ -439,7 +440,7 @@ FAULTS = [
         P,
         "topic forbidden",
         "user stranger",
-        "--operation Write --operation Create --topic readings",
+        "--operation Write --operation Read --operation Create --topic readings",
     ),
     Fault(no_rights, P, "group forbidden", "consumer group", "--operation Read --group gateway-cursor-pi-7"),
     Fault(
@@ -455,7 +456,7 @@ FAULTS = [
     Fault(settings_of_a_topic, W, "batches too large", "max.message.bytes is 100000", "max.message.bytes="),
     Fault(settings_of_a_topic, W, "time of the sender", "CreateTime", "LogAppendTime"),
     Fault(missing_topic, P, "topic missing", "create_topics = false", "--create --topic nowhere"),
-    Fault(few_partitions, P, "too few partitions", "it has 1 partitions", "--partitions 3"),
+    Fault(few_partitions, P, "too few partitions", "it has 1 partitions, and", "--partitions 3"),
     Fault(full_disk, P, "disk full", "0 MB of 34 MB are free", "make room"),
     Fault(
         small_for_the_spool,

@@ -3,18 +3,14 @@
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-)
-from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from kafka import JAVA, KafkaServer, free_ports, jars_folder
 
 from gateway.cli.doctor import checks
@@ -77,7 +73,7 @@ def said(here: Here, group: str) -> list[Finding]:
     ]
 
 
-def named(found: list[Finding], name: str) -> Finding:
+def named(found: Sequence[Finding], name: str) -> Finding:
     """The finding of this name; there must be one."""
     [*matching] = [one for one in found if one.name == name]
     assert matching, f"no {name!r} in " + "\n".join(str(one) for one in found)
@@ -109,7 +105,7 @@ def guarded_kafka(folder: Path) -> tuple[KafkaServer, str]:
     return server, f"127.0.0.1:{guarded}"
 
 
-def sasl(user: str, password: str = "secret") -> str:
+def sasl(user: str, password: str = "secret") -> str:  # noqa: S107 - of the tests
     """How that user comes in."""
     return (
         f'[kafka.options]\n"security.protocol" = "SASL_PLAINTEXT"\n"sasl.mechanism" = "PLAIN"\n'
@@ -148,7 +144,7 @@ def do_acls(command: str, bootstrap: str) -> None:
     assert "--add" in words
     [kind] = [one for one in kinds if one in words]
     pattern = ResourcePatternType.PREFIXED if "prefixed" in words else ResourcePatternType.LITERAL
-    operations = [word for before, word in zip(words, words[1:], strict=False) if before == "--operation"]
+    operations = [word for before, word in pairwise(words) if before == "--operation"]
     wanted = [
         AclBinding(
             kinds[kind], of(kind), pattern, of("--allow-principal"), "*",
@@ -156,7 +152,7 @@ def do_acls(command: str, bootstrap: str) -> None:
         )
         for one in operations
     ]  # fmt: skip
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     for future in admin.create_acls(wanted).values():
         future.result(10)
 
@@ -173,15 +169,3 @@ class Clockwork:
     def move(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self.shows += seconds
-
-
-def status_of(**changes: Any) -> dict[str, Any]:
-    """A status of a daemon, as far as doctor reads it."""
-    return {
-        "health": "healthy",
-        "reasons": [],
-        "gateway": {"id": "pi-7", "version": "0.1.0", "pid": 4711, "uptime_s": 60.0},
-        "sources": [],
-        "spool": {"bytes": 0},
-        **changes,
-    }

@@ -54,7 +54,13 @@ def kafka(here: Here, config: GatewayConfig) -> Iterator[Finding]:
     unset = not config.clock.trusted
     write = ("Write",)
     wanted = [
-        Wanted(config.kafka.readings_topic, compacted=False, rights=write, clock_unset=unset),
+        # The position in the transaction is an offset of this topic, for which Kafka wants the right to read it.
+        Wanted(
+            config.kafka.readings_topic,
+            compacted=False,
+            rights=("Write", "Read") if once else write,
+            clock_unset=unset,
+        ),
         Wanted(config.kafka.dead_letters_topic, compacted=False, rights=write, clock_unset=unset),
         Wanted(config.kafka.status_topic, compacted=True, rights=write),
     ]
@@ -73,7 +79,9 @@ def detect_kafka(here: Here) -> Iterator[Finding]:
     wanted = [
         Wanted(settings.readings_topic, compacted=False, rights=("Read",)),
         Wanted(settings.anomalies_topic, compacted=False, rights=("Write", "Read")),
-        Wanted(settings.state_topic, compacted=True, rights=("Write", "Read")),
+        Wanted(
+            settings.state_topic, compacted=True, rights=("Write", "Read"), as_many_as=settings.readings_topic
+        ),
         Wanted(settings.commands_topic, compacted=None, rights=("Write", "Read")),
     ]
     for one in cluster.cluster(settings, wanted, here.detect.group, "", works=False):
@@ -91,7 +99,7 @@ CHECKS: Final[tuple[Check | ConfiguredCheck, ...]] = (
     Check("service", lambda here: service.health(here.status)),
     Check("service", lambda here: service.journal(here.machine)),
     Check("versions", lambda here: versions.installed(here.machine)),
-    Check("versions", lambda here: versions.running(here.status, here.unit)),
+    Check("versions", lambda here: versions.running(here.status, here.asked, here.unit)),
     ConfiguredCheck("serial", lambda here, config: ports.ports(config, here.machine, here.user, here.unit)),
     ConfiguredCheck("serial", lambda _, config: ports.servers(config), NETWORK),
     ConfiguredCheck("mqtt", brokers.brokers, NETWORK),
@@ -135,6 +143,7 @@ def findings(here: Here) -> list[Found]:
 
 
 def run_check(check: Check | ConfiguredCheck, here: Here) -> Iterator[Finding]:
+    """What one check says. One that needs a configuration must have it."""
     if isinstance(check, Check):
         return check.run(here)
     assert here.config is not None  # noqa: S101 - findings() takes no other

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -52,6 +53,7 @@ class Here(NamedTuple):
         socket: the control socket.
         status: what the daemon says; None: it does not answer.
         silence: why not.
+        asked: when it was asked, in seconds since 1970.
         folder: where the daemon keeps what must survive.
         gateway: the id of this gateway; empty: it has none yet, or it cannot be seen.
     """
@@ -66,6 +68,7 @@ class Here(NamedTuple):
     socket: Path
     status: dict[str, Any] | None
     silence: str
+    asked: float
     folder: Path
     gateway: str
 
@@ -87,13 +90,14 @@ def look_around(path: Path, socket: str, machine: Machine) -> Here:
         status = ask(where, {"verb": "status"}, STATUS_TIMEOUT)
     except ControlError as error:
         silence = str(error)
+    asked = time.time()
     folder = _folder(config, status, unit, instance)
     gateway = status["gateway"]["id"] if status else ""
     if config is not None and not gateway:
         gateway = known_id(config.gateway, folder, instance)
     user = _service_user(unit) or this_user()
     return Here(
-        path, config, detect_path, detect, machine, unit, user, where, status, silence, folder, gateway
+        path, config, detect_path, detect, machine, unit, user, where, status, silence, asked, folder, gateway
     )
 
 

@@ -1,12 +1,13 @@
 """Serial ports: whether each is there, the service may open it, and nobody else has it. None is opened."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from devices.serial_port.claims import claims, probers, running
+from devices.serial_port.claims import Process, claims, probers, running
 from devices.serial_port.ports import FoundPort, better_name, find_ports
 from devices.serial_port.settings import SOCKET
 from gateway.cli.doctor.finding import Finding, ok, problem, warning
@@ -41,7 +42,7 @@ def ports(config: GatewayConfig, machine: Machine, user: User, unit: Unit) -> It
         known = FoundPort(device, device, [], [], [], None, "", 1, "", may_open=True)
         findings += [
             problem("port in use", looked_at, f"{claim.who} uses {device} too", claim.todo)
-            for claim in claims(known, processes, machine.root)
+            for claim in claims(known, _seeing(processes, real, machine), machine.root)
             if claim.todo
         ]
         yield from findings or [ok(f"source {name}", f"{port} is there, and {user.name} may open it")]
@@ -81,6 +82,28 @@ def _serial(config: GatewayConfig) -> dict[str, str]:
 def _real(machine: Machine, port: str) -> Path:
     """The device behind all links."""
     return Path(os.path.realpath(machine.at(port)))
+
+
+def _seeing(processes: list[Process], real: Path, machine: Machine) -> list[Process]:
+    """The same, without ports of containers: a pseudo-terminal of theirs may bear the name of one of ours."""
+    if real.parent.name != "pts":
+        return processes
+    here = real.stat()
+
+    def is_it(descriptor: Path) -> bool:
+        with contextlib.suppress(OSError):
+            return os.path.samestat(descriptor.stat(), here)
+        return False
+
+    found = []
+    for one in processes:
+        opened = one.opened
+        if opened and str(real) in opened:
+            descriptors = machine.at(f"proc/{one.pid}/fd")
+            with contextlib.suppress(OSError):
+                opened = opened if any(is_it(each) for each in descriptors.iterdir()) else []
+        found.append(one._replace(opened=opened))
+    return found
 
 
 def _absent(looked_at: str, name: str, others: list[str]) -> Finding:

@@ -23,14 +23,14 @@ class Wanted(NamedTuple):
         name: of it.
         compacted: whether only the last record of each key is to be kept; None: either will do.
         rights: what is done with it: Read, Write.
-        partitions: at least so many.
+        as_many_as: a topic that is wanted too, and has no more partitions than this one should have.
         clock_unset: whether what is written may bear the time of a clock that nobody set.
     """
 
     name: str
     compacted: bool | None
     rights: tuple[str, ...]
-    partitions: int = 0
+    as_many_as: str = ""
     clock_unset: bool = False
 
 
@@ -44,6 +44,7 @@ def topic(kafka: Kafka, wanted: Wanted, cluster: Cluster) -> Iterator[Finding]:
     findings = [
         *_rights(kafka, looked_at, wanted, seen),
         *_copies(kafka, looked_at, wanted, seen, len(cluster.brokers)),
+        *_partitions(kafka, looked_at, wanted, cluster),
         *_settings(kafka, looked_at, wanted, seen),
     ]
     if not seen.settings:
@@ -136,6 +137,18 @@ def _copies(kafka: Kafka, looked_at: str, wanted: Wanted, seen: TopicSeen, broke
         )
 
 
+def _partitions(kafka: Kafka, looked_at: str, wanted: Wanted, cluster: Cluster) -> Iterator[Finding]:
+    has = cluster.topics[wanted.name].partitions
+    needed = cluster.topics[wanted.as_many_as].partitions if wanted.as_many_as else 0
+    if has < needed:
+        yield problem(
+            "too few partitions",
+            looked_at,
+            f"it has {has} partitions, and {wanted.as_many_as} has {needed}",
+            f"kafka-topics.sh --bootstrap-server {kafka.bootstrap_servers} --alter --topic {wanted.name} --partitions {needed}",
+        )
+
+
 def _settings(kafka: Kafka, looked_at: str, wanted: Wanted, seen: TopicSeen) -> Iterator[Finding]:
     said = seen.settings
     if not said:
@@ -154,13 +167,6 @@ def _settings(kafka: Kafka, looked_at: str, wanted: Wanted, seen: TopicSeen) -> 
             looked_at,
             f"cleanup.policy is {said.get('cleanup.policy')}: what is written rarely is gone after {_time(said.get('retention.ms'))}, and is still needed",
             alter(kafka, wanted.name, "cleanup.policy=compact"),
-        )
-    if wanted.partitions > seen.partitions:
-        yield problem(
-            "too few partitions",
-            looked_at,
-            f"it has {seen.partitions} partitions, and the readings have {wanted.partitions}",
-            f"kafka-topics.sh --bootstrap-server {kafka.bootstrap_servers} --alter --topic {wanted.name} --partitions {wanted.partitions}",
         )
     if wanted.clock_unset and said.get("message.timestamp.type") == "CreateTime":
         yield warning(

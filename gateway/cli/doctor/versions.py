@@ -1,7 +1,6 @@
 """Versions: whether what is installed also runs."""
 
 import platform
-import time
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -30,12 +29,12 @@ def installed(machine: Machine) -> Iterator[Finding]:
         )
 
 
-def running(status: dict[str, Any] | None, unit: Unit) -> Iterator[Finding]:
-    """Whether the daemon is that which is installed."""
+def running(status: dict[str, Any] | None, asked: float, unit: Unit) -> Iterator[Finding]:
+    """Whether the daemon, which was asked at that time, is the one that is installed."""
     if status is None:
         return
     said, mine = status["gateway"]["version"], distribution("iot-edge-gateway").version
-    age = time.time() - _installed_at()
+    age = asked - _installed_at()
     looked_at = f"gatewayd, process {status['gateway']['pid']}"
     if said != mine:
         yield warning(
