@@ -23,6 +23,7 @@ from doctoring import (
     do_shell,
     guarded_kafka,
     named,
+    open_folder,
     said,
     sasl,
 )
@@ -114,12 +115,9 @@ def unknown_key(bench: Bench) -> Say:
 
 
 def open_secret(bench: Bench) -> Say:
-    secret = bench.place.folder / "password"
+    secret = bench.place.stack.enter_context(open_folder()) / "password"
     secret.write_text("secret")
     secret.chmod(0o644)
-    for folder in (bench.place.folder, *bench.place.folder.parents):
-        if not folder.stat().st_mode & 1:
-            folder.chmod(folder.stat().st_mode | 0o001)  # pytest keeps its folders to itself
     return configured(bench, "configuration", plant(1883, f'username = "u"\npassword_file = "{secret}"'))
 
 

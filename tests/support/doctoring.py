@@ -2,9 +2,10 @@
 
 import re
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,3 +170,11 @@ class Clockwork:
     def move(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self.shows += seconds
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may go through, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)

@@ -78,15 +78,12 @@ def _broker(here: Here, name: str, settings: Settings) -> Iterator[Finding]:
         reach(host, port)
     except Unreachable as error:
         key = f"sources.{name}.broker"
-        fix = (
-            f"correct {key}, or the name server of this machine: getent hosts {host}"
-            if error.by_name
-            else (
-                f"is the broker running (sudo systemctl status mosquitto), are {key} and sources.{name}.port right, and does a firewall let it through?"
-            )
-        )
-        name_of_it = "name unknown" if error.by_name else "broker unreachable"
-        yield problem(name_of_it, looked_at, f"it {error}", fix)
+        if error.by_name:
+            fix = f"correct {key}, or the name server of this machine: getent hosts {host}"
+            yield problem("name unknown", looked_at, f"it {error}", fix)
+        else:
+            fix = f"is it running (sudo systemctl status mosquitto), are {key} and sources.{name}.port right, and does a firewall let it through?"
+            yield problem("broker unreachable", looked_at, f"it {error}", fix)
         return
     local = mosquitto_at(host, port, here.machine)
     if local and local.name_is_id and settings.username:
