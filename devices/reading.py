@@ -29,6 +29,8 @@ class Quality(enum.IntFlag):
     """The gateway's clock was not known to be right, so neither is the time of receipt."""
     CLOCK_CORRECTED = 16
     """The gateway's clock was set after this was received, and the times were corrected before it was sent."""
+    RECOVERED = 32
+    """Made of a dead letter, after the configuration was corrected: it is of the time it says, and comes out of order."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False, array_like=True):

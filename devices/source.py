@@ -191,3 +191,17 @@ class RawSource(Source, Protocol):
 
         Takes the pieces in their order, and touches no link. Not for a source that runs.
         """
+
+
+@runtime_checkable
+class DecodingSource(Source, Protocol):
+    """A source whose payloads go through a decoder, so that one that could not be decoded can be tried again."""
+
+    def origin(self, place: str, size: int, *, rejected: bool) -> Origin:
+        """Where a payload comes from that came before and was not decoded, by the settings as they are. It remembers nothing.
+
+        It had `size` bytes and came from `place`; `rejected`: it went to reject(), and not to payload().
+
+        Raises:
+            DecodeError: it must not be decoded now either.
+        """

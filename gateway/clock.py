@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from devices.reading import Quality, Reading
-from gateway.wire import DeadLetter
+from gateway.wire import DeadLetter, flags_of, quality_of
 
 _log = structlog.get_logger()
 
@@ -143,7 +143,8 @@ def correct(reading: Reading, correction: Correction) -> Reading:
 
 def correct_letter(letter: DeadLetter, correction: Correction) -> DeadLetter:
     """`letter` with its time of receipt corrected."""
-    return msgspec.structs.replace(letter, received=letter.received + correction.delta)
+    flags = flags_of(quality_of(letter.flags) | correction.flags)
+    return msgspec.structs.replace(letter, received=letter.received + correction.delta, flags=flags)
 
 
 def since_boot() -> int:

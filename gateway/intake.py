@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from devices.errors import DecodeError
@@ -13,7 +14,7 @@ from devices.source import Origin, Source
 from gateway.ledger import SourceLedger
 from gateway.spool import Batch
 from gateway.spool.batch import READING_BYTES
-from gateway.wire import VERSION, DeadLetter, text_of
+from gateway.wire import VERSION, DeadLetter, flags_of, text_of
 
 _log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ STRANGER: Final = "unknown device"
 DAMAGED: Final = "damaged"
 """A payload that the decoder refused, that no pattern of `devices` lets in, that the source rejected."""
 
-_REMEDIES: Final = {
+REMEDIES: Final = {
     UNDECODED: "check the source's decoder setting",
     STRANGER: "add the device to the source's devices if it is yours",
     DAMAGED: "correct the setting that the reason is about; if it is about none, check the line, its speed and framing",
@@ -71,7 +72,7 @@ class SourceIntake:
         self._allowed: tuple[str, ...] = ()
         self._complained = -COMPLAIN_EVERY
         self._unsaid = 0
-        self.rejected = dict.fromkeys(_REMEDIES, 0)
+        self.rejected = dict.fromkeys(REMEDIES, 0)
         self.last_reading = self.waited = 0.0
         self.held = self.waits = False
         self.on_connected: Callable[[], None] = lambda: None
@@ -87,12 +88,12 @@ class SourceIntake:
         try:
             readings = origin.decode(data, origin, self.now())
         except DecodeError as error:
-            self._reject(data, origin, str(error), len(data), receipt, UNDECODED)
+            self._reject(self._letter(data, origin, str(error), UNDECODED, quality), receipt)
             return
         if quality:
-            readings = [_flagged(reading, quality) for reading in readings]
-        if self._allowed and (stranger := self._first_stranger(readings)):
-            self._reject(data, origin, stranger, len(data), receipt, STRANGER)
+            readings = [flagged(reading, quality) for reading in readings]
+        if self._allowed and (problem := stranger(readings, self._allowed, self._source.name)):
+            self._reject(self._letter(data, origin, problem, STRANGER, quality), receipt)
             return
         self.readings(readings, receipt)
 
@@ -121,28 +122,33 @@ class SourceIntake:
 
     def reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any = None) -> None:
         """See devices.source.Intake."""
-        self._reject(data, origin, reason, size, receipt, DAMAGED)
+        letter = self._letter(data, origin, reason, DAMAGED)
+        self._reject(msgspec.structs.replace(letter, size=size), receipt)
 
-    def _reject(self, data: bytes, origin: Origin, reason: str, size: int, receipt: Any, wrong: str) -> None:
+    def _reject(self, letter: DeadLetter, receipt: Any) -> None:
         self._ledger.received += 1
         self._ledger.dead_lettered += 1
-        self.rejected[wrong] += 1
-        batch = self._batch(self._source, receipt)
+        self.rejected[letter.kind] += 1
+        self._batch(self._source, receipt).add_letter(letter)
+        self._complain(letter)
+
+    def _letter(
+        self, data: bytes, origin: Origin, reason: str, kind: str, quality: Quality = Quality.GOOD
+    ) -> DeadLetter:
         kept = bytes(data[:KEPT_BYTES])
-        batch.add_letter(
-            DeadLetter(
-                VERSION,
-                self._gateway,
-                origin.source,
-                origin.place,
-                reason,
-                self.now(),
-                size,
-                kept,
-                text_of(kept),
-            )
+        return DeadLetter(
+            VERSION,
+            self._gateway,
+            origin.source,
+            origin.place,
+            reason,
+            self.now(),
+            len(data),
+            kept,
+            text_of(kept),
+            kind=kind,
+            flags=flags_of(quality),
         )
-        self._complain(origin, reason, size, _REMEDIES[wrong])
 
     def ready(self) -> bool:
         """See devices.source.Intake."""
@@ -154,30 +160,33 @@ class SourceIntake:
         """See devices.source.Intake."""
         self.on_connected()
 
-    def _first_stranger(self, readings: Sequence[Reading]) -> str:
-        for reading in readings:
-            if not any(fnmatchcase(reading.device, pattern) for pattern in self._allowed):
-                return f"unknown device: no pattern in sources.{self._source.name}.devices matches it"
-        return ""
-
-    def _complain(self, origin: Origin, reason: str, size: int, remedy: str) -> None:
+    def _complain(self, letter: DeadLetter) -> None:
         now = time.monotonic()
         if now - self._complained < COMPLAIN_EVERY:
             self._unsaid += 1
             return
         _log.warning(
             "dead letter",
-            source=origin.source,
-            place=origin.place,
-            reason=reason,
-            size=size,
+            source=letter.source,
+            place=letter.place,
+            reason=letter.reason,
+            size=letter.size,
             unsaid_before=self._unsaid,
-            remedy=f"{remedy}; the payload is in the dead-letters topic",
+            remedy=f"{REMEDIES[letter.kind]}; the payload is in the dead-letters topic",
         )
         self._complained, self._unsaid = now, 0
 
 
-def _flagged(reading: Reading, quality: Quality) -> Reading:
+def stranger(readings: Sequence[Reading], allowed: Sequence[str], source: str) -> str:
+    """What is wrong if one of the readings is of a device that no pattern of `allowed` lets in; empty if none is."""
+    for reading in readings:
+        if not any(fnmatchcase(reading.device, pattern) for pattern in allowed):
+            return f"unknown device: no pattern in sources.{source}.devices matches it"
+    return ""
+
+
+def flagged(reading: Reading, quality: Quality) -> Reading:
+    """`reading` with these flags too."""
     return Reading(
         reading.device,
         reading.sensor,

@@ -1,4 +1,4 @@
-"""Points in time as people give them to a command."""
+"""Points in time as people give them to a command, and as they are shown to them."""
 
 import argparse
 import datetime as dt
@@ -33,3 +33,15 @@ def point(text: str, zone: dt.tzinfo | None = None) -> int:
             f"{text!r} is no time: write how long ago, such as 12h, or a date with a time, such as {example}"
         )
     return number
+
+
+def moment(nanoseconds: int) -> str:
+    """A point in time as the clock on the wall shows it."""
+    try:
+        return (
+            dt.datetime.fromtimestamp(nanoseconds // 1_000_000_000, tz=dt.UTC)
+            .astimezone()
+            .strftime("%Y-%m-%d %H:%M:%S")
+        )
+    except (ValueError, OverflowError, OSError):
+        return f"{nanoseconds} ns"

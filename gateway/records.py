@@ -1,7 +1,10 @@
 """What stands in Kafka for a batch: its readings and dead letters as records, with their times put right."""
 
+from typing import Final
+
 import msgspec
 
+from devices.reading import Reading
 from gateway.clock import Clock, correct, correct_letter
 from gateway.config import GatewayConfig
 from gateway.kafka.client import Record
@@ -9,12 +12,20 @@ from gateway.spool import Batch
 from gateway.wire import (
     VERSION,
     DeadLetter,
+    Replayed,
     decode_dead_letter,
     decode_reading,
     encode_dead_letter,
     encode_reading,
+    encode_replayed,
     text_of,
 )
+
+REFUSED: Final = "refused"
+"""The kind of a dead letter that stands in the place of a reading that Kafka refused."""
+
+BY_KAFKA: Final = "refused by Kafka"
+"""How the reason of such a letter begins."""
 
 
 class Records:
@@ -41,6 +52,16 @@ class Records:
         for seq, letter in enumerate(letters, batch.first + len(readings)):
             records.append(self.of_letter(msgspec.structs.replace(letter, spool=spool, seq=seq)))
         return records
+
+    def of_reading(self, reading: Reading, spool: str, seq: int) -> Record:
+        """A reading by itself, as it is."""
+        key = (self._key_prefix + reading.device).encode()
+        return Record(self._kafka.readings_topic, key, encode_reading(reading, self._gateway, spool, seq))
+
+    def of_mark(self, mark: Replayed, partition: int) -> Record:
+        """The mark of a dead letter of this partition."""
+        topic = self._kafka.dead_letters_topic
+        return Record(topic, mark.source.encode(), encode_replayed(mark), partition)
 
     def received(self, batch: Batch) -> int:
         """When the last thing in `batch` was received, as its record has it: nanoseconds since 1970 UTC."""
@@ -73,11 +94,13 @@ class Records:
             self._gateway,
             reading.source,
             refused.topic,
-            f"refused by Kafka: {reason}",
+            f"{BY_KAFKA}: {reason}",
             reading.received,
             len(refused.value),
             refused.value,
             text_of(refused.value),
             reading.spool,
             reading.seq,
+            REFUSED,
+            reading.flags,
         )

@@ -8,7 +8,15 @@ import msgspec
 
 from gateway.numbers import Numbers
 from gateway.position import Position
-from gateway.wire import WireError, decode_dead_letter, decode_identity
+from gateway.recovered import Recovered
+from gateway.wire import (
+    RECOVERED,
+    Identity,
+    Replayed,
+    WireError,
+    decode_identity,
+    decode_letter_or_mark,
+)
 
 T = TypeVar("T")
 
@@ -73,6 +81,7 @@ class Findings(msgspec.Struct):
         repeated, out_of_order: readings; and where the first of them are. Order is that of a device in a partition.
         redelivered: readings that an MQTT broker had sent before, which is before they were numbered.
         dead_letters: payloads that could not be decoded; refused: readings that Kafka refused.
+        replayed: those of them that were replayed; recovered: readings made of them.
         ledger: whether the gateway's position is in Kafka; dropped: what it says was given up, by reason.
     """
 
@@ -89,6 +98,8 @@ class Findings(msgspec.Struct):
     redelivered: int = 0
     dead_letters: int = 0
     refused: int = 0
+    replayed: int = 0
+    recovered: int = 0
     ledger: bool = False
     dropped: dict[str, int] = {}
 
@@ -131,6 +142,7 @@ class Audit:
         self.damage: list[Damage] = []
         self._only = only
         self._expired = expired
+        self._recovered = Recovered(expired)
         self._counts: dict[tuple[str, str, int], _Count] = {}
         self._latest: dict[tuple[int, str, str, str], int] = {}
         self._found: dict[str, Findings] = {}
@@ -154,6 +166,9 @@ class Audit:
         if self._only and gateway != self._only:
             return
         found = self._found.get(gateway) or self._found.setdefault(gateway, Findings())
+        if one.flags and RECOVERED in one.flags:
+            self._take_recovered(found, one, partition, offset)
+            return
         line = partition, gateway, spool, device
         if not self._add(gateway, spool, seq, sent):
             found.repeated += 1
@@ -172,9 +187,14 @@ class Audit:
         """A record of the dead-letters topic."""
         self.records += 1
         try:
-            one = decode_dead_letter(value or b"")
+            one = decode_letter_or_mark(value or b"")
         except WireError as error:
             self._note_damage(topic, partition, offset, error)
+            return
+        if isinstance(one, Replayed):
+            if not self._only or one.gateway == self._only:
+                found = self._found.setdefault(one.gateway, Findings())
+                found.replayed += self._recovered.mark(one, sent)
             return
         if not one.spool or (self._only and one.gateway != self._only):
             return
@@ -189,6 +209,7 @@ class Audit:
 
         What is on its way while the partitions are read one after the other is thus not taken for missing.
         """
+        self._recovered.expect()
         self._due = {Start(*start): count.present.last for start, count in self._counts.items()}
         for (gateway, _, epoch), count in self._counts.items():
             first = count.present.first
@@ -202,7 +223,8 @@ class Audit:
 
     def complete(self) -> bool:
         """Whether all that was expected is there."""
-        return not any(True for start in self._due for _ in self._gaps(start))
+        lacking = any(True for _ in self._recovered.lacking())
+        return not lacking and not any(True for start in self._due for _ in self._gaps(start))
 
     def findings(self) -> dict[str, Findings]:
         """By gateway, what is wrong of what was expected. The audit can go on afterwards."""
@@ -221,7 +243,20 @@ class Audit:
             if self._expired and count is not None:
                 end = min(self._begin(start) - 1, self._due[start])
                 found.expired += sum(last - first + 1 for first, last in count.present.gaps(1, end))
+        for lack in self._recovered.lacking():
+            found = self._found.setdefault(lack.gateway, Findings())
+            gap = Gap(lack.spool, 0, lack.first, lack.last)
+            found.missing += gap.size
+            _note(found.gaps, gap)
         return self._found
+
+    def _take_recovered(self, found: Findings, one: Identity, partition: int, offset: int) -> None:
+        """They come when they come: of the past, and so in no order with the others."""
+        if self._recovered.reading(one):
+            found.recovered += 1
+        else:
+            found.repeated += 1
+            _note(found.repeated_at, Place(partition, offset, one.device, one.spool, one.seq))
 
     def _add(self, gateway: str, spool: str, seq: int, sent: int) -> bool:
         """Whether nothing had this number."""

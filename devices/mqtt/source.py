@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from paho.mqtt.client import MQTTMessage
 
-from devices.errors import SettingError, SourceError
+from devices.errors import DecodeError, SettingError, SourceError
 from devices.mqtt import refusals
 from devices.mqtt.dial import Dialer
 from devices.mqtt.link import Link, Message
@@ -18,7 +18,7 @@ from devices.mqtt.session import Session
 from devices.mqtt.settings import Settings, host_problem
 from devices.mqtt.subscriptions import Subscriptions, subscriptions_of
 from devices.reading import Quality, is_name
-from devices.source import Home, Intake, Piece, Tap
+from devices.source import Home, Intake, Origin, Piece, Tap
 
 DEADLINE: Final = 20.0
 """Seconds from the first packet to CONNACK, and then for each other answer. paho waits 5 s for TCP and 5 s for TLS, per
@@ -161,6 +161,13 @@ class MqttSource:
         if self._up:
             self._mark("opened")
 
+    def origin(self, place: str, size: int, *, rejected: bool) -> Origin:  # noqa: ARG002 - messages are whole
+        """See devices.source.DecodingSource."""
+        origin, refusal = self._subscriptions.of(place)
+        if refusal := refusal or self._too_large(size):
+            raise DecodeError(refusal)
+        return msgspec.structs.replace(origin, memory={})
+
     def replay(self, piece: Piece, intake: Intake) -> None:
         """See devices.source.RawSource."""
         if piece.event:
@@ -212,6 +219,11 @@ class MqttSource:
     def _say(self, link: Link, payload: bytes) -> None:
         link.publish(Message(self._own_status.topic, payload))
 
+    def _too_large(self, size: int) -> str:
+        """What is wrong with a payload of so many bytes; empty if nothing is."""
+        limit = self._settings.max_payload
+        return f"it is larger than max_payload, {limit} bytes" if size > limit else ""
+
     def _take(self, intake: Intake, link: int, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
         if self._tap:
@@ -224,9 +236,9 @@ class MqttSource:
         try:
             origin, refusal = self._subscriptions.place(message)
             counts["unmatched"] += bool(refusal)
-            if len(payload) > self._settings.max_payload:
+            if too_large := self._too_large(len(payload)):
                 counts["too_large"] += 1
-                refusal = f"it is larger than max_payload, {self._settings.max_payload} bytes"
+                refusal = too_large
             if refusal:
                 intake.reject(payload[:KEPT], origin, refusal, len(payload), receipt)
             else:

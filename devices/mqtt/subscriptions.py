@@ -55,6 +55,12 @@ class Subscriptions:
             return self._nowhere(topic[:TOPIC_LIMIT]), f"its topic is longer than {TOPIC_LIMIT} characters"
         return self._origin(topic)
 
+    def of(self, place: str) -> tuple[Origin, str]:
+        """The same of a place that an Origin was given: that of a topic too long, or of no text, is not the whole topic."""
+        if not place or len(place) >= TOPIC_LIMIT:
+            return self._nowhere(place), "its topic is not known whole"
+        return self._origin(place)
+
     def _find_origin(self, topic: str) -> tuple[Origin, str]:
         if self._is_status(topic):
             return Origin(self._source, topic, self._source, "", _nothing), ""

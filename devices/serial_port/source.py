@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.decoders import make_decoder
-from devices.errors import SettingError, SourceLost
+from devices.errors import DecodeError, SettingError, SourceLost
 from devices.framing import MAX_FRAME, Framing, make_framing
 from devices.reading import NAME_LIMIT, is_name
 from devices.serial_port.line import Frames, Line
@@ -137,6 +137,12 @@ class SerialPort:
         self._tap = tap
         if self._line:
             self._line.listen(tap)
+
+    def origin(self, place: str, size: int, *, rejected: bool) -> Origin:  # noqa: ARG002 - ports are renamed
+        """See devices.source.DecodingSource."""
+        if rejected:
+            raise DecodeError("it is no whole frame, or was damaged on the way")
+        return msgspec.structs.replace(self._origin, memory={})
 
     def replay(self, piece: Piece, intake: Intake) -> None:
         """See devices.source.RawSource."""

@@ -20,10 +20,10 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from gateway.anomalies import Anomalies, Story, folded, is_storm, state_of
-from gateway.cli.records import Topic, add_config, kafka_of, moment, sensor_of
+from gateway.cli.records import Topic, add_config, kafka_of, sensor_of
 from gateway.config import ConfigError
 from gateway.kafka.readback import ReadbackError
-from gateway.moments import point
+from gateway.moments import moment, point
 from gateway.terminal import plain, table
 from gateway.wire import Anomaly
 

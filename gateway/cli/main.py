@@ -25,6 +25,10 @@ COMMANDS: Final = {
     ),
     "logs": ("gateway.cli.logs", "show what the services log, by source, device, event or urgency"),
     "spool": ("gateway.cli.spool", "show what waits for Kafka, and for how long there is room"),
+    "dead-letters": (
+        "gateway.cli.dead_letters",
+        "show what could not be decoded, and make readings of it once it can be",
+    ),
     "verify": ("gateway.cli.verify", "read the topics back: is anything missing, repeated, or out of order?"),
     "anomalies": (
         "gateway.cli.anomalies",

@@ -1,7 +1,6 @@
 """What the commands about anomalies share: where Kafka is, and reading the topic of anomalies."""
 
 import argparse
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,15 +97,3 @@ def sensor_of(anomaly: Anomaly, *, with_gateway: bool) -> str:
         return plain(f"{anomaly.gateway} (gateway)")
     name = f"{anomaly.device} {anomaly.sensor}"
     return plain(f"{anomaly.gateway}/{name}" if with_gateway else name)
-
-
-def moment(nanoseconds: int) -> str:
-    """A point in time as the clock on the wall shows it."""
-    try:
-        return (
-            dt.datetime.fromtimestamp(nanoseconds // 1_000_000_000, tz=dt.UTC)
-            .astimezone()
-            .strftime("%Y-%m-%d %H:%M:%S")
-        )
-    except (ValueError, OverflowError, OSError):
-        return f"{nanoseconds} ns"

@@ -210,6 +210,8 @@ def _gateway_lines(gateway: str, found: Findings) -> Iterator[str]:
             )
     if found.refused:
         yield f"  refused       {found.refused:>8}   by Kafka; they are in the dead letters with the reason"
+    if found.replayed or found.recovered:
+        yield f"  recovered     {found.recovered:>8}   made of {found.replayed} dead letters that were replayed; marked as such"
     if found.redelivered:
         yield f"  redelivered   {found.redelivered:>8}   by an MQTT broker, before they were numbered; marked as such"
     if found.expired:

@@ -19,7 +19,7 @@ from gateway.detect.snapshot import StateError
 from gateway.detect.state import LONG_AGO, Floats, Ints
 from gateway.detect.telling import Teller
 from gateway.detect.writing import Writer
-from gateway.wire import CLOCK_UNSET, Arrival, Command
+from gateway.wire import CLOCK_UNSET, RECOVERED, Arrival, Command
 
 __all__ = ["Arrival", "Bank", "Counts", "Name", "Said", "StateError"]
 
@@ -76,6 +76,9 @@ class Bank:
                 continue
             if reading.flags and "retained" in reading.flags:
                 self.counts.retained += 1
+                continue
+            if reading.flags and RECOVERED in reading.flags:
+                self.counts.recovered += 1
                 continue
             row = index.get((key, reading.device, reading.sensor))
             if row is None:

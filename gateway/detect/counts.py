@@ -10,6 +10,7 @@ class Counts(msgspec.Struct):
         judged: seen by the rules.
         not_numeric: booleans, texts and what is no finite number.
         retained: values of some earlier time, kept by the MQTT broker.
+        recovered: of some earlier time, made later of dead letters.
         repeated: sent again with the same time, or numbered no higher than one before.
         late: older than one of the same sensor that was judged before.
         replayed: read again, and already in the state that was restored.
@@ -22,6 +23,7 @@ class Counts(msgspec.Struct):
     judged: int = 0
     not_numeric: int = 0
     retained: int = 0
+    recovered: int = 0
     repeated: int = 0
     late: int = 0
     replayed: int = 0

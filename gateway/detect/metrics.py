@@ -25,6 +25,7 @@ RULES: Final = (*sorted({rule.name for rule in all_rules(Silence(Heard()))}), GA
 NOT_JUDGED: Final = (
     "not_numeric",
     "retained",
+    "recovered",
     "repeated",
     "late",
     "replayed",

@@ -36,7 +36,11 @@ class Commands:
         self._reader.start()
 
     def since(self, count: int) -> tuple[Sequence[Command], int]:
-        """What came after the first `count` commands, and how many there are now."""
+        """What came after the first `count` commands, and how many there are now.
+
+        Raises what ended the thread, if anything did: see WholeTopic.check.
+        """
+        self._reader.check()
         heard, forgotten = self._heard
         new = heard[max(0, count - forgotten) :]
         return new, max(count, forgotten) + len(new)

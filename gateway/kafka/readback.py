@@ -48,6 +48,7 @@ class Readback:
         total: offsets between beginning and end, as they were; a few are no records.
         expired: retention may have removed what was sent up to this time, in milliseconds since 1970 UTC; 0: nothing
             was removed, or only what was sent within some time is read.
+        places: by topic and partition, where what is read begins and ends, as it was.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Readback:
                 f"kafka.options: refused by the Kafka client: {error.args[0].str()}"
             ) from None
         self.absent: list[str] = []
+        self.places: dict[_Partition, tuple[int, int]] = {}
         self.total = self.expired = 0
         self._ends: dict[_Partition, int] = {}
         self._reached: dict[_Partition, int] = {}
@@ -175,6 +177,7 @@ class Readback:
         self.total = sum(self._ends[one] - begin for one, begin in begins.items())
         if self._sent == (None, None):
             self.expired = self._expiry(begins)
+        self.places = {one: (begin, self._ends[one]) for one, begin in begins.items()}
         self._assign(begins)
 
     def _on_error(self, error: KafkaError) -> None:

@@ -93,7 +93,11 @@ class Statuses:
         self._reader.start()
 
     def watch(self, partitions: Collection[int]) -> None:
-        """Of these partitions of the readings `ends` is to be known from now on."""
+        """Of these partitions of the readings `ends` is to be known from now on.
+
+        Raises what ended the thread, if anything did: see WholeTopic.check.
+        """
+        self._reader.check()
         self._watched = frozenset(partitions)
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class Offsets(NamedTuple):
     """What goes into a transaction beside its records.
 
     Attributes:
-        places: offsets to be committed, each with its text.
+        places: offsets to be committed, each with its text; there may be none.
         group: the metadata of the consumer group whose offsets they are, as the client gives it.
     """
 
@@ -277,7 +277,8 @@ class Transactions:
         try:
             producer = self._producing.producer
             places, group = offsets()
-            producer.send_offsets_to_transaction(places, group, ANSWER_TIMEOUT)
+            if places:
+                producer.send_offsets_to_transaction(places, group, ANSWER_TIMEOUT)
         except KafkaException as error:
             if step_of(error.args[0]) in HOPELESS:
                 raise

@@ -24,7 +24,7 @@ LOOK_EVERY: Final = 5.0
 class WholeTopic:
     """Hands every record to `take`, in a daemon thread of its own. Kafka is waited for as long as it takes.
 
-    It is quiet about a Kafka that is away, which others tell.
+    It is quiet about a Kafka that is away, which others tell. What nobody foresaw ends the thread, and `check` tells it.
     """
 
     def __init__(
@@ -47,8 +47,9 @@ class WholeTopic:
         self._taken = taken
         self._reached: dict[int, int] = {}
         self._refused = False
+        self._failure: Exception | None = None
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=client, daemon=True)
+        self._thread = threading.Thread(target=self._try, name=client, daemon=True)
 
     def start(self) -> None:
         """Begin to read, and wait for no connection."""
@@ -57,6 +58,17 @@ class WholeTopic:
     def close(self) -> None:
         """Let the thread end."""
         self._ending.set()
+
+    def check(self) -> None:
+        """Raises what ended the thread, if anything did: a defect, after which the service must begin anew. Cheap."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _try(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is; whoever calls check() raises it
+            self._failure = error
 
     def _run(self) -> None:
         settings: dict[str, Any] = {

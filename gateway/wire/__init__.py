@@ -9,6 +9,7 @@ nanoseconds since 1970 UTC. A key whose value is the default of its field is lef
 | anomalies        | the same as of its readings                              | Anomaly       |
 | anomaly-commands | id of the anomaly                                        | Command       |
 | dead-letters     | source                                                   | DeadLetter    |
+|                  | the same                                                 | Replayed      |
 | gateway-status   | gateway                                                  | GatewayStatus |
 """
 
@@ -18,17 +19,22 @@ from gateway.wire.codec import (
     decode_dead_letter,
     decode_gateway_status,
     decode_identity,
+    decode_letter_or_mark,
     decode_reading,
     encode_anomaly,
     encode_command,
     encode_dead_letter,
     encode_gateway_status,
     encode_reading,
+    encode_replayed,
+    flags_of,
+    quality_of,
     text_of,
 )
 from gateway.wire.records import (
     CLOCK_UNSET,
     GATEWAY_NAME,
+    RECOVERED,
     VERSION,
     Anomaly,
     Arrival,
@@ -38,6 +44,7 @@ from gateway.wire.records import (
     Identity,
     Nanoseconds,
     Reading,
+    Replayed,
     Sequence,
     Value,
     WireError,
@@ -46,6 +53,7 @@ from gateway.wire.records import (
 __all__ = [
     "CLOCK_UNSET",
     "GATEWAY_NAME",
+    "RECOVERED",
     "VERSION",
     "Anomaly",
     "Arrival",
@@ -55,6 +63,7 @@ __all__ = [
     "Identity",
     "Nanoseconds",
     "Reading",
+    "Replayed",
     "Sequence",
     "Value",
     "WireError",
@@ -63,11 +72,15 @@ __all__ = [
     "decode_dead_letter",
     "decode_gateway_status",
     "decode_identity",
+    "decode_letter_or_mark",
     "decode_reading",
     "encode_anomaly",
     "encode_command",
     "encode_dead_letter",
     "encode_gateway_status",
     "encode_reading",
+    "encode_replayed",
+    "flags_of",
+    "quality_of",
     "text_of",
 ]

@@ -1,5 +1,8 @@
 """Records to bytes, and back."""
 
+import functools
+import operator
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -14,10 +17,11 @@ from gateway.wire.records import (
     GatewayStatus,
     Identity,
     Reading,
+    Replayed,
     WireError,
 )
 
-T = TypeVar("T", Reading, Identity, Anomaly, Command, DeadLetter, GatewayStatus)
+T = TypeVar("T", Reading, Identity, Anomaly, Command, DeadLetter, Replayed, GatewayStatus)
 
 _ENCODER = msgspec.json.Encoder()
 _READING = msgspec.json.Decoder(Reading)
@@ -25,6 +29,7 @@ _IDENTITY = msgspec.json.Decoder(Identity)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
 _COMMAND = msgspec.json.Decoder(Command)
 _DEAD_LETTER = msgspec.json.Decoder(DeadLetter)
+_REPLAYED = msgspec.json.Decoder(Replayed)
 _GATEWAY_STATUS = msgspec.json.Decoder(GatewayStatus)
 _FLAGS = [
     tuple(str(flag.name).lower() for flag in Quality if flag & bits) for bits in range(1 << len(Quality))
@@ -64,6 +69,11 @@ def encode_command(command: Command) -> bytes:
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """The value of a record of the dead-letters topic."""
     return _ENCODER.encode(letter)
+
+
+def encode_replayed(mark: Replayed) -> bytes:
+    """The value of a record of the dead-letters topic that marks one of them."""
+    return _ENCODER.encode(mark)
 
 
 def encode_gateway_status(status: GatewayStatus) -> bytes:
@@ -116,6 +126,20 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
     return _decode(_DEAD_LETTER, data)
 
 
+def decode_letter_or_mark(data: bytes) -> DeadLetter | Replayed:
+    """What a record of the dead-letters topic holds: a dead letter, or the mark of one that was replayed.
+
+    Raises:
+        WireError: as decode_reading.
+    """
+    try:
+        return _decode(_DEAD_LETTER, data)
+    except WireError:
+        with suppress(WireError):
+            return _decode(_REPLAYED, data)
+        raise
+
+
 def decode_gateway_status(data: bytes) -> GatewayStatus:
     """The status in a record of the gateway-status topic.
 
@@ -133,6 +157,17 @@ def _decode(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
     if record.v != VERSION:
         raise WireError(f"version {record.v} of the record format; this program knows version {VERSION}")
     return record
+
+
+def flags_of(quality: Quality) -> tuple[str, ...]:
+    """The flags of a record of this quality."""
+    return _FLAGS[quality]
+
+
+def quality_of(flags: tuple[str, ...]) -> Quality:
+    """The quality that has these flags; those that this program does not know are left out."""
+    names = {flag.upper() for flag in flags}
+    return functools.reduce(operator.or_, (one for one in Quality if one.name in names), Quality.GOOD)
 
 
 def text_of(payload: bytes) -> str:

@@ -19,6 +19,9 @@ VERSION: Final = 1
 CLOCK_UNSET: Final = str(Quality.CLOCK_UNSET.name).lower()
 """The flag of a reading whose times are those of a clock in doubt."""
 
+RECOVERED: Final = str(Quality.RECOVERED.name).lower()
+"""The flag of a reading that was made of a dead letter."""
+
 
 class WireError(Exception):
     """A record is not what this contract describes. The text says in what."""
@@ -79,6 +82,9 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
         text: the same bytes for the eye, if they are UTF-8.
         spool, seq: its place in the spool, numbered with the readings; that of the reading if Kafka refused one. Known
             only once it is sent.
+        kind: `undecoded`, `unknown device`, `damaged` (rejected before it came to a decoder) or `refused` (a reading, by
+            Kafka). Empty: sent by an earlier version, which did not say.
+        flags: as of Reading, of what would have been its readings.
     """
 
     v: int
@@ -92,6 +98,31 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     spool: str = ""
     seq: Sequence = 0
+    kind: str = ""
+    flags: tuple[str, ...] = ()
+
+
+class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The mark of a dead letter that was replayed: its readings were written in the same transaction.
+
+    It lies in the partition of its letter, behind it, so that retention never takes it away before the letter.
+
+    Attributes:
+        v: version of this contract; always there.
+        gateway, source: of the letter.
+        replayed: partition and offset of the letter, with a colon between them.
+        spool: what its readings have there; they are numbered from 1.
+        readings: how many they are.
+        time: when it was replayed, in nanoseconds since 1970 UTC.
+    """
+
+    v: int
+    gateway: str
+    source: str
+    replayed: str
+    spool: str
+    readings: Sequence
+    time: Nanoseconds
 
 
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -157,7 +188,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         time: when this was made, by its clock, in nanoseconds since 1970 UTC.
         state: `stopped` in the last one before an orderly end.
         health: as `gatewayctl status` has it.
-        delivered_until: all readings that it received before this time (their `received`) are in Kafka before this record.
+        delivered_until: all readings that it received before this time (their `received`) are in Kafka before this record,
+            but those that are made later of dead letters.
         every_s: seconds until the next one, at most.
         reasons: for its health, the first few.
         clock_unset: its clock was not known to be right, so neither are the times.

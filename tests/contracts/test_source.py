@@ -14,7 +14,7 @@ from waiting import until
 
 from devices.errors import SourceError
 from devices.registry import open_source
-from devices.source import Home, Intake, Piece, RawSource, Source
+from devices.source import DecodingSource, Home, Intake, Piece, RawSource, Source
 from gateway import capture
 from gateway.testing import RecordingIntake, ScriptedSource, connects
 
@@ -226,3 +226,23 @@ def test_what_a_tap_heard_makes_the_same_payloads_again(rig: Rig) -> None:
     ]
     assert again.taken == intake.taken[:2]
     assert again.rejects == intake.rejects == []
+
+
+def test_a_payload_that_came_before_is_read_as_it_would_be_now(rig: Rig) -> None:
+    source = rig.source
+    if not isinstance(source, DecodingSource):
+        return  # there is no decoder in it
+
+    async def scene() -> None:
+        async with running(source, intake):
+            await until(lambda: intake.connections == 1, "the connection")
+            await asyncio.to_thread(rig.say)
+            await until(lambda: intake.payloads, "a payload")
+        await source.close()
+
+    intake = RecordingIntake()
+    asyncio.run(scene())
+    [one, *_] = intake.payloads
+    origin = source.origin(one.origin.place, len(one.data), rejected=False)
+    assert origin.decode(one.data, origin, 1) == one.origin.decode(one.data, one.origin, 1)
+    assert origin.memory == {}

@@ -130,7 +130,7 @@ def test_a_zombie_writes_nothing_when_it_goes_on(group: Group) -> None:
 
     zombie.thaw()
     wait_until(lambda: zombie.events("partition handed over"), "the zombie to learn that it is late", 30)
-    wait_until(lambda: len(zombie.events("partition restored")) > began, "it to be given something anew", 30)
+    wait_until(lambda: len(zombie.events("partition restored")) > began, "it to be given something anew", 60)
     group.send(700)
     group.judged()
     zombie.stop()

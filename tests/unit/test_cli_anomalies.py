@@ -13,11 +13,11 @@ import pytest
 from gateway import terminal
 from gateway.cli import anomalies, answer
 from gateway.cli.main import main
-from gateway.cli.records import kafka_of, moment
+from gateway.cli.records import kafka_of
 from gateway.config import DetectKafka
 from gateway.kafka.client import Record
 from gateway.kafka.readback import ReadbackError
-from gateway.moments import point
+from gateway.moments import moment, point
 from gateway.terminal import plain
 from gateway.wire import VERSION, Anomaly, decode_command
 

@@ -162,7 +162,8 @@ def test_the_time_of_a_device_with_a_clock_of_its_own_stays() -> None:
 def test_dead_letters_are_corrected_too() -> None:
     one = letter()
 
-    assert correct_letter(one, clock.Correction(5, Quality.CLOCK_CORRECTED)).received == one.received + 5
+    corrected = correct_letter(one, clock.Correction(5, Quality.CLOCK_CORRECTED))
+    assert (corrected.received, corrected.flags) == (one.received + 5, ("clock_corrected",))
 
 
 def test_systemd_timesyncd_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

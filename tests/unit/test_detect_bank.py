@@ -39,6 +39,16 @@ def test_what_the_broker_retained_is_counted_and_touches_nothing() -> None:
     assert counts == Counts(retained=1)
 
 
+def test_what_was_made_of_dead_letters_is_counted_and_touches_nothing_however_much_it_is() -> None:
+    now = series([20.0, 21.0])
+    past = [reading(99.0, n - 30.0, seq=n, spool="spool-1-7", flags=("recovered",)) for n in range(1, 31)]
+
+    counts, said = counted([*past, *now, *past])
+
+    assert said == []
+    assert counts == Counts(judged=2, recovered=60)
+
+
 def test_a_reading_read_again_is_counted_and_touches_nothing() -> None:
     readings = series([20.0, 99.0, 20.0])
 
@@ -253,6 +263,13 @@ def test_each_anomaly_is_raised_once_and_first_and_cleared_at_most_once_and_last
 def test_every_reading_is_counted_once(values: list[type_of_value]) -> None:
     counts, said = counted(series(values), CONFIG)
 
-    lost = counts.not_numeric + counts.retained + counts.repeated + counts.late + counts.unnamed
+    lost = (
+        counts.not_numeric
+        + counts.retained
+        + counts.recovered
+        + counts.repeated
+        + counts.late
+        + counts.unnamed
+    )
     assert counts.judged + lost == len(values)
     assert counts.raised + counts.updated + counts.cleared == len(said)

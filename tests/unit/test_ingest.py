@@ -137,6 +137,26 @@ def test_the_remedy_of_a_dead_letter_is_that_of_its_reason(kind: str) -> None:
     asyncio.run(scene())
 
 
+def test_a_dead_letter_says_what_was_wrong_and_what_was_known_of_it() -> None:
+    def says(intake: Intake) -> None:
+        intake.payload(b"what", ORIGIN, None, Quality.REDELIVERED)
+        intake.payload(b"1", ORIGIN, None, Quality.RETAINED)
+        intake.reject(b"1", ORIGIN, "torn", 10)
+
+    async def scene() -> None:
+        rig = Rig(SourceSpec(ScriptedSource(says), devices=["oven-*"]))
+        async with rig:
+            await until(lambda: rig.spool.depth().letters, "the letters in the spool")
+        letters = (await rig.spool.read(10))[0].letters
+        assert [(one.kind, one.size, one.flags) for one in letters] == [
+            ("undecoded", 4, ("redelivered",)),
+            ("unknown device", 1, ("retained",)),
+            ("damaged", 10, ()),
+        ]
+
+    asyncio.run(scene())
+
+
 def test_receipts_come_back_only_when_kafka_has_what_they_stand_for() -> None:
     async def scene() -> None:
         source = hands_over(b"1", b"#", b"nonsense")

@@ -195,3 +195,54 @@ def test_other_gateways_do_not_count_where_one_is_named_and_redelivered_readings
 
     assert list(audit.findings()) == audit.gateways == ["pi-7"]
     assert audit.findings()["pi-7"].redelivered == 1
+
+
+def recovered(seq: int, spool: str = f"{SPOOL}-7", flags: tuple[str, ...] = ("recovered",)) -> bytes:
+    return msgspec.json.encode(wire.Reading(1, "pi-7", spool, seq, "line", "d", "t", 1, 1, 1.0, "", flags))
+
+
+def mark(readings: int, spool: str = f"{SPOOL}-7") -> bytes:
+    return wire.encode_replayed(wire.Replayed(1, "pi-7", "line", "0:7", spool, readings, 1))
+
+
+def audited(records: Sequence[bytes], marks: Sequence[bytes], expired: int = 0, sent: int = 0) -> Findings:
+    audit = Audit(expired=expired)
+    for offset, said in enumerate([Said(0, 1), Said(0, 2)]):
+        audit.reading("readings", 0, offset, sent, value(said))
+    for offset, one in enumerate(records, 2):
+        audit.reading("readings", 0, offset, sent, one)
+    for offset, one in enumerate(marks):
+        audit.letter("dead-letters", 0, offset, sent, one)
+    assert audit.damaged == 0
+    audit.expect({})
+    found = audit.findings()["pi-7"]
+    assert audit.complete() == (found.missing == 0)
+    return found
+
+
+def test_readings_made_of_dead_letters_are_counted_beside_the_others_and_are_in_no_order() -> None:
+    found = audited([recovered(2), recovered(1)], [mark(2)])
+
+    assert found.flawless
+    assert (found.readings, found.starts, found.recovered, found.replayed) == (2, 1, 2, 1)
+
+
+def test_a_reading_that_a_mark_promises_and_is_not_there_is_missing() -> None:
+    found = audited([recovered(1)], [mark(3), mark(1, f"{SPOOL}-8"), mark(0, f"{SPOOL}-9")])
+
+    assert (found.missing, found.replayed) == (3, 3)
+    assert [(gap.spool, gap.first, gap.last) for gap in found.gaps] == [
+        (f"{SPOOL}-7", 2, 3),
+        (f"{SPOOL}-8", 1, 1),
+    ]
+
+
+def test_a_letter_replayed_twice_shows_as_repeated_readings() -> None:
+    found = audited([recovered(1), recovered(2), recovered(1)], [mark(2), mark(2)])
+
+    assert (found.repeated, found.replayed, found.recovered) == (1, 1, 2)
+
+
+def test_readings_of_letters_that_retention_may_have_removed_are_not_called_missing() -> None:
+    assert audited([], [mark(2)], expired=1_000_000, sent=1_000_000).missing == 0
+    assert audited([], [mark(2)], expired=1_000_000, sent=2_000_000).missing == 2

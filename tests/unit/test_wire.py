@@ -18,7 +18,7 @@ values = st.one_of(
 )
 
 
-@given(value=values, seq=st.integers(0, 2**62), bits=st.integers(0, 7), unit=st.text(max_size=5))
+@given(value=values, seq=st.integers(0, 2**62), bits=st.integers(0, 63), unit=st.text(max_size=5))
 def test_a_reading_survives_the_way_to_kafka_and_back(
     value: type_of_value, seq: int, bits: int, unit: str
 ) -> None:
@@ -90,3 +90,21 @@ def test_a_number_beyond_64_bits_in_a_foreign_record_is_no_reading(key: str) -> 
 
     with pytest.raises(wire.WireError, match="not a record of this topic"):
         wire.decode_reading(json.dumps({**record, key: 10**318}).encode())
+
+
+@given(bits=st.integers(0, 63))
+def test_a_quality_survives_the_way_to_flags_and_back(bits: int) -> None:
+    assert wire.quality_of((*wire.flags_of(Quality(bits)), "of a later version")) == Quality(bits)
+
+
+def test_a_mark_is_told_from_a_dead_letter_and_both_from_other_records() -> None:
+    mark = wire.Replayed(1, "pi-7", "line", "0:7", "a1-7", 2, 5)
+    letter = wire.DeadLetter(1, "pi-7", "line", "/dev/x", "no UTF-8", 5, 1, b"x")
+
+    assert wire.decode_letter_or_mark(wire.encode_replayed(mark)) == mark
+    assert wire.decode_letter_or_mark(wire.encode_dead_letter(letter)) == letter
+    for other in (b"{}", b"\xff", wire.encode_replayed(msgspec.structs.replace(mark, v=2))):
+        with pytest.raises(wire.WireError):
+            wire.decode_letter_or_mark(other)
+    with pytest.raises(wire.WireError):
+        wire.decode_dead_letter(wire.encode_replayed(mark))

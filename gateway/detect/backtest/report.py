@@ -15,7 +15,7 @@ from gateway.wire import Anomaly
 MUCH: Final = 0.1
 """If so many of the rows are late, nobody should trust the rest."""
 
-UNJUDGED = ("not_numeric", "retained", "repeated", "late", "replayed", "unnamed", "forgotten")
+UNJUDGED = ("not_numeric", "retained", "recovered", "repeated", "late", "replayed", "unnamed", "forgotten")
 """Counts of what the rules do not see, and of the sensors forgotten meanwhile."""
 
 
