@@ -102,12 +102,12 @@ def file_system(folder: Path, machine: Machine, user: User) -> Iterator[Finding]
             "set gateway.state_dir to a folder on a local disk with ext4, xfs, btrfs or f2fs",
         )
     with contextlib.suppress(OSError):
-        if not user.may(there, READ | WRITE | 1):
+        if folder.is_dir() and not user.may(folder, READ | WRITE | 1):  # else the service makes it
             yield problem(
                 "spool not writable",
-                str(there),
+                str(folder),
                 f"user {user.name}, as which the service runs, may not write there",
-                f"sudo chown -R {user.name}: {there}",
+                f"sudo chown -R {user.name}: {folder}",
             )
 
 
