@@ -630,6 +630,34 @@ def test_a_refused_configuration_is_the_first_thing_said_and_the_rest_is_looked_
     assert shown.startswith("problem   configuration: gateway.toml: ")
     assert "          fix: correct it" in shown
     assert (
-        "not looked at, as the configuration is refused: clock, configuration, disk, kafka, mqtt, serial"
-        in shown
+        "not looked at, for want of a configuration: clock, configuration, disk, kafka, mqtt, serial" in shown
     )
+
+
+def test_an_ordinary_user_is_told_what_could_not_be_looked_at_and_how_to_let_it(bench: Bench) -> None:
+    if os.geteuid():
+        pytest.skip("only root can become somebody else")
+    folder = bench.place.stack.enter_context(open_folder())
+    bench.place.config = folder / "closed" / "gateway.toml"
+    bench.place.config.parent.mkdir(mode=0o700)
+    (folder / "state").mkdir(mode=0o700)
+    bench.place.configure(SIMULATOR)
+    text = bench.place.config.read_text().replace(str(bench.place.folder), str(folder))
+    bench.place.config.write_text(text)
+    open_config = folder / "gateway.toml"
+    open_config.write_text(text)
+    os.seteuid(65534)
+    bench.place.stack.callback(os.seteuid, 0)
+
+    found = [
+        one
+        for group in ("configuration", "disk", "serial", "clock")
+        for one in said(bench.place.here(ROOT), group)
+    ]
+    assert named(found, "not permitted").fix == "sudo gatewayctl doctor"
+    bench.place.config = open_config
+    found = [
+        one for group in ("configuration", "disk", "service") for one in said(bench.place.here(ROOT), group)
+    ]
+    assert named(found, "disk not tried").fix.startswith("sudo gatewayctl doctor")
+    assert "check failed" not in names(found)

@@ -133,10 +133,16 @@ def findings(here: Here) -> list[Found]:
             found.append(Found(check.group, _late(check.group, check.within)))
     if here.config is None:
         groups = sorted({one.group for one in CHECKS if isinstance(one, ConfiguredCheck)})
-        why = f"not looked at, as the configuration is refused: {', '.join(groups)}"
+        why = f"not looked at, for want of a configuration: {', '.join(groups)}"
         found.append(
             Found(
-                "configuration", note("not looked at", str(here.path), why, "correct the configuration first")
+                "configuration",
+                note(
+                    "not looked at",
+                    str(here.path),
+                    why,
+                    "correct it, or let it be read: sudo gatewayctl doctor",
+                ),
             )
         )
     return found

@@ -1,16 +1,20 @@
 """Configuration: whether it is accepted, whether the service can read it, and whether secrets are."""
 
+import errno
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from devices.credentials import credential_path
 from gateway.checking import Checked, check_gateway
 from gateway.cli.doctor.finding import Finding, note, ok, problem, warning
-from gateway.cli.doctor.user import READ, User, group_name
+from gateway.cli.doctor.user import READ, User, group_name, is_there
 from gateway.config import SECRET_FILE, GatewayConfig
 from gateway.config_files import ConfigError, read
+
+DENIED: Final = f"cannot be read: {os.strerror(errno.EACCES)}"
 
 
 def accepted(path: Path) -> Iterator[Finding]:
@@ -25,7 +29,7 @@ def accepted(path: Path) -> Iterator[Finding]:
 
 def detect_accepted(path: Path) -> Iterator[Finding]:
     """The same of gateway-detect, if it is set up here."""
-    if not path.exists():
+    if not is_there(path):
         return
     from gateway.detect.checking import check_detect  # noqa: PLC0415 - of use here alone
 
@@ -92,7 +96,7 @@ def _files(path: Path) -> list[str]:
     try:
         return [name for name in read(path).names if not name.startswith("$")]
     except ConfigError:
-        return [str(path)] if path.exists() else []
+        return [str(path)] if is_there(path) else []
 
 
 def _inline(config: GatewayConfig) -> Iterator[str]:
@@ -121,6 +125,8 @@ def _secret_files(config: GatewayConfig) -> Iterator[tuple[str, str]]:
 
 
 def _refused(path: Path, error: ConfigError) -> Finding:
+    if DENIED in str(error) and os.geteuid():
+        return note("not permitted", path.name, str(error), "sudo gatewayctl doctor")
     return problem(
         "configuration refused", path.name, str(error), f"correct it, then: gatewayctl config check {path}"
     )

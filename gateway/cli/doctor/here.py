@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gateway.cli.doctor.machine import Machine
-from gateway.cli.doctor.user import User, this_user, user_named
+from gateway.cli.doctor.user import User, is_there, this_user, user_named
 from gateway.config import ConfigError, GatewayConfig, load
 from gateway.config_files import FOLDER
 from gateway.control import SOCKET_NAME, ControlError, ask, find_socket
@@ -79,7 +79,7 @@ def look_around(path: Path, socket: str, machine: Machine) -> Here:
     with contextlib.suppress(ConfigError):
         config = load(path, GatewayConfig)
     detect_path = Path(os.environ.get("DETECT_CONFIG") or path.with_name("detect.toml"))
-    if detect_path.exists():
+    if is_there(detect_path):
         with contextlib.suppress(ConfigError):
             detect = load_detect(detect_path)
     instance = instance_of(path)
@@ -120,7 +120,7 @@ def _folder(config: GatewayConfig | None, status: dict[str, Any] | None, unit: U
     if config is not None and config.gateway.state_dir:
         return Path(config.gateway.state_dir)
     service = Path(f"/var/lib/gateway@{instance}" if instance else "/var/lib/gateway")
-    if unit.there or service.exists() or config is None:
+    if unit.there or is_there(service) or config is None:
         return service
     return state_dir(config.gateway)
 

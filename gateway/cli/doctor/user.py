@@ -61,6 +61,14 @@ def this_user() -> User:
     return User(name, os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a path, as far as this user can see."""
+    try:
+        return path.exists()
+    except OSError:  # in a folder that is closed to this user
+        return False
+
+
 def group_name(gid: int) -> str:
     """What a group is called."""
     try:
