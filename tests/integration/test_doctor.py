@@ -30,6 +30,8 @@ from doctoring import (
 from fixtures_kafka import _require_kafka
 from fixtures_mqtt import StartBroker
 from kafka import KafkaServer
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from pty_port import SerialLine
 from small_disk import fill, small_disk
 from waiting import wait_until
@@ -556,6 +558,40 @@ def test_a_daemon_that_was_restarted_is_the_one_installed(bench: Bench) -> None:
         bench.place.config = daemon.config
 
         assert "daemon older than installed" not in names(say())
+
+
+def test_of_two_brokers_on_this_machine_each_is_judged_by_its_own_file(bench: Bench) -> None:
+    small, sized = bench.broker(""), bench.broker()
+    text = plant(small.port) + plant(sized.port).replace("[sources.plant]", "[sources.other]")
+
+    found = [one for one in configured(bench, "mqtt", text)() if one.severity]
+
+    assert [(one.name, one.looked_at.split(",")[0]) for one in found] == [("queue small", "source plant")]
+
+
+@pytest.mark.parametrize("version", [MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311])
+def test_no_session_is_left_at_a_broker(bench: Bench, version: MQTTProtocolVersion) -> None:
+    broker = bench.broker()
+    new = version is MQTTProtocolVersion.MQTTv5
+    more = "" if new else 'version = "3.1.1"'
+    found = configured(bench, "mqtt", plant(broker.port, more))()
+    assert max(one.severity for one in found) <= N
+    kept: list[bool] = []
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        "pi-7:plant:doctor",
+        clean_session=None if new else False,
+        protocol=version,
+    )
+    client.on_connect = lambda _client, _data, flags, _code, _properties: kept.append(flags.session_present)
+    if new:
+        client.connect("127.0.0.1", broker.port, clean_start=False)
+    else:
+        client.connect("127.0.0.1", broker.port)
+    wait_until(lambda: client.loop(0.01) == 0 and kept, "an answer")
+    client.disconnect()
+
+    assert kept == [False]
 
 
 # The whole.

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from doctoring import open_folder
 
-from gateway.cli.doctor import checks, configuration
+from gateway.cli.doctor import checks, configuration, ports
 from gateway.cli.doctor.board import power
 from gateway.cli.doctor.checks import Check, Found
 from gateway.cli.doctor.disk import mount_of
 from gateway.cli.doctor.finding import Finding, Severity, note, ok, problem, warning
-from gateway.cli.doctor.here import Here, look_around
+from gateway.cli.doctor.here import Here, Unit, look_around
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.doctor.shown import EXIT_CODES, lines, worst
 from gateway.cli.doctor.together import together
 from gateway.cli.doctor.topics import Wanted, topic
 from gateway.cli.doctor.user import READ, WRITE, User
-from gateway.config import Kafka
+from gateway.config import GatewayConfig, Kafka
 from gateway.kafka.look import Broker, Cluster, TopicSeen
 
 WELL = TopicSeen(
@@ -86,6 +86,8 @@ def test_permissions_are_judged_as_of_the_user_and_not_of_who_asks(folder: Path)
     assert not member.may(path, READ), "the rights of the group count, not those of all"
     assert User("root", 0, frozenset()).may(path, READ | WRITE)
     assert owner.may(path, READ)
+    folder.chmod(0o700)
+    assert not stranger.may(path, READ), "the folder is closed to it"
 
 
 def test_what_hangs_is_not_waited_for_and_what_it_said_before_is_kept() -> None:
@@ -186,6 +188,21 @@ def test_a_secret_within_the_configuration_is_one_too(folder: Path) -> None:
     assert "kafka.options.sasl.password" in found.found
     path.chmod(0o640)
     assert not list(configuration.secrets(path, config))
+
+
+def test_a_container_whose_terminal_has_the_name_of_our_port_does_not_hold_it(tmp_path: Path) -> None:
+    there = tmp_path / "dev/pts/0"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    for pid, target in ((7, "/dev/pts/0"), (8, "/dev/null")):
+        (tmp_path / f"proc/{pid}/fd").mkdir(parents=True)
+        (tmp_path / f"proc/{pid}/comm").write_text("agetty\n")
+        (tmp_path / f"proc/{pid}/fd/0").symlink_to(target)
+    config = GatewayConfig(sources={"line": {"kind": "serial", "port": "/dev/pts/0"}})
+
+    found = ports.ports(config, Machine(tmp_path), User("root", 0, frozenset()), Unit("gateway.service", {}))
+
+    assert [one.severity for one in found] == [Severity.OK]
 
 
 def test_help_loads_nothing_that_takes_long() -> None:

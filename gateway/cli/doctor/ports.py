@@ -42,7 +42,7 @@ def ports(config: GatewayConfig, machine: Machine, user: User, unit: Unit) -> It
         known = FoundPort(device, device, [], [], [], None, "", 1, "", may_open=True)
         findings += [
             problem("port in use", looked_at, f"{claim.who} uses {device} too", claim.todo)
-            for claim in claims(known, _seeing(processes, real, machine), machine.root)
+            for claim in claims(known, _seeing(processes, device, machine), machine.root)
             if claim.todo
         ]
         yield from findings or [ok(f"source {name}", f"{port} is there, and {user.name} may open it")]
@@ -84,11 +84,11 @@ def _real(machine: Machine, port: str) -> Path:
     return Path(os.path.realpath(machine.at(port)))
 
 
-def _seeing(processes: list[Process], real: Path, machine: Machine) -> list[Process]:
+def _seeing(processes: list[Process], device: str, machine: Machine) -> list[Process]:
     """The same, without ports of containers: a pseudo-terminal of theirs may bear the name of one of ours."""
-    if real.parent.name != "pts":
+    if not device.startswith("/dev/pts/"):
         return processes
-    here = real.stat()
+    here = machine.at(device).stat()
 
     def is_it(descriptor: Path) -> bool:
         with contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ def _seeing(processes: list[Process], real: Path, machine: Machine) -> list[Proc
     found = []
     for one in processes:
         opened = one.opened
-        if opened and str(real) in opened:
+        if opened and device in opened:
             descriptors = machine.at(f"proc/{one.pid}/fd")
             with contextlib.suppress(OSError):
                 opened = opened if any(is_it(each) for each in descriptors.iterdir()) else []
