@@ -138,26 +138,26 @@ def what_failed(error: OSError, host: str, tls: bool | Tls) -> str:  # noqa: FBT
         return "speaks no version of TLS from 1.2 on; it has to be updated there"
     if "ALERT" in reason and _OUR_CERTIFICATE.search(reason):
         return _not_content(files_of(tls), reason)
-    return f"does not speak TLS at this port ({reason}): name the one that does, or set tls = false"
+    return f"does not speak TLS at this port ({reason}); name the one that does, or set tls = false"
 
 
 def _not_trusted(error: ssl.SSLCertVerificationError, host: str) -> str:
     said = f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
     if error.verify_code == _EXPIRED:
-        return f"{said}: have it renewed there, or, if it is not that old, set the clock of this machine"
+        return f"{said}; have it renewed there, or, if it is not that old, set the clock of this machine"
     if error.verify_code == _NOT_YET:
         today = dt.datetime.now(dt.UTC).date()
-        return f"{said}: the clock of this machine says {today}; it goes on by itself once that is right"
+        return f"{said}; the clock of this machine says {today}: it goes on by itself once that is right"
     if error.verify_code in _OTHER_NAME:
         return (
-            f"{said}: connect by the name that is in it, in place of {host!r}, or have one made for this name"
+            f"{said}; connect by the name that is in it, in place of {host!r}, or have one made for this name"
         )
-    return f"{said}: set tls.ca to the certificate of the authority that signed it"
+    return f"{said}; set tls.ca to the certificate of the authority that signed it"
 
 
 def _not_content(files: Tls, alert: str) -> str:
     if not files.cert:
-        return "asks for a certificate of this gateway: set tls.cert and tls.key"
+        return "asks for a certificate of this gateway; set tls.cert and tls.key"
     end = last_day(Path(files.cert))
     if end is not None and end < dt.datetime.now(dt.UTC):
         return f"refuses the certificate of this gateway: {files.cert} has expired on {end.date()}; have a new one made"

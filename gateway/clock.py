@@ -162,8 +162,11 @@ def since_boot() -> int:
 
 def is_synchronised() -> bool:
     """Whether the machine's clock is right, by what the kernel (adjtimex) or systemd-timesyncd says."""
-    if TIMESYNC.exists():
-        return True
+    return TIMESYNC.exists() or kernel_synchronised()
+
+
+def kernel_synchronised() -> bool:
+    """What the kernel alone says."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)
     if ctypes.CDLL(None).adjtimex(timex) < 0:
         return False

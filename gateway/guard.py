@@ -19,6 +19,12 @@ from gateway.kafka_access import all_loopback, loopback
 
 _log = structlog.get_logger()
 
+MEND: Final = "; mend it with: "
+"""Between what is amiss with a file and the command that mends it."""
+
+_GROUPS: Final = frozenset({"gateway", "gateway-detect"})
+"""Those of the services where a package made them: who looks may be root, who is in neither."""
+
 _KEYS_ARE_PATHS: Final = {
     ("tls", "key"),
     ("options", "ssl.key.location"),
@@ -67,10 +73,10 @@ def _refuse_writers(path: Path) -> None:
     ):  # in a folder such as /tmp each may replace only what is his own
         return
     if found.st_mode & stat.S_IWOTH:
-        raise ConfigError(f"{path}: everybody on this machine may write it; mend it with: chmod o-w {path}")
+        raise ConfigError(f"{path}: everybody on this machine may write it{MEND}chmod o-w {path}")
     if found.st_mode & stat.S_IWGRP and not _ours(found.st_gid):
         raise ConfigError(
-            f"{path}: the group {_group(found.st_gid)}, which is not that of the service, may write it; mend it with: "
+            f"{path}: the group {_group(found.st_gid)}, which is not that of the service, may write it{MEND}"
             f"chmod g-w {path}"
         )
 
@@ -80,11 +86,11 @@ def _readers(path: Path) -> Iterator[str]:
     if found is None:
         return
     if found.st_mode & stat.S_IROTH:
-        yield f"{path} holds a secret, and everybody on this machine may read it; mend it with: chmod o-rwx {path}"
+        yield f"{path} holds a secret, and everybody on this machine may read it{MEND}chmod o-rwx {path}"
     elif found.st_mode & stat.S_IRGRP and not _ours(found.st_gid):
         group = _group(found.st_gid)
         strange = f"the group {group}, which is not that of the service, may read it"
-        yield f"{path} holds a secret, and {strange}; mend it with: chgrp gateway {path}"
+        yield f"{path} holds a secret, and {strange}{MEND}chgrp gateway {path}"
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -95,7 +101,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _ours(gid: int) -> bool:
-    return gid in {0, os.getegid(), *os.getgroups()}
+    return gid in {0, os.getegid(), *os.getgroups()} or _group(gid) in _GROUPS
 
 
 def _group(gid: int) -> str:

@@ -49,6 +49,21 @@ def gateway_id(settings: Gateway, board_serial: Path = BOARD_SERIAL) -> str:
         raise ConfigError(f"{path}: cannot be read: {error}; set gateway.id in the configuration") from None
 
 
+def known_id(settings: Gateway, folder: Path, instance: str = "", board_serial: Path = BOARD_SERIAL) -> str:
+    """The id that gateway_id() would give the service `instance`, whose state is in `folder`; empty: that cannot be known.
+
+    Draws none, and writes nothing.
+    """
+    if settings.id:
+        return settings.id
+    if serial := _board_serial(board_serial):
+        return f"{serial}-{instance}" if instance else serial
+    try:
+        return (folder / "gateway-id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _allowed(instance: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._-]{1,80}", instance) is None:
         raise ConfigError(

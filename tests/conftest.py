@@ -13,7 +13,14 @@ if examples := os.environ.get("FUZZ_EXAMPLES"):  # make fuzz
     settings.register_profile("fuzz", settings(), max_examples=int(examples), derandomize=False)
     settings.load_profile("fuzz")
 
-pytest_plugins = ["fixtures_access", "fixtures_debian", "fixtures_kafka", "fixtures_logs", "fixtures_mqtt"]
+pytest_plugins = [
+    "fixtures_access",
+    "fixtures_debian",
+    "fixtures_kafka",
+    "fixtures_logs",
+    "fixtures_mqtt",
+    "fixtures_doctor",
+]  # the last one imports of others
 
 
 @pytest.hookimpl(wrapper=True)

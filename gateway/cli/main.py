@@ -25,6 +25,10 @@ COMMANDS: Final = {
         "gateway.cli.reload",
         "have the daemon read its configuration anew (exit code 0 it goes by it, 1 refused)",
     ),
+    "doctor": (
+        "gateway.cli.doctor",
+        "look at all that the gateway needs: what is wrong, and what mends it (exit code 0 nothing, 1 warnings, 2 problems)",
+    ),
     "devices": (
         "gateway.cli.devices",
         "find serial ports; list the devices that were heard, and those that fell silent",

@@ -127,9 +127,9 @@ def _unreached(error: OSError) -> str:
         case socket.gaierror():
             return "has a name that no name server knows; check bootstrap_servers, and the network of this machine"
         case TimeoutError():
-            return "does not answer: is Kafka running, and are address, port and firewall right?"
+            return "does not answer; is Kafka running, and are address, port and firewall right?"
         case ConnectionRefusedError():
-            return "refuses connections: is Kafka running, and is the port right?"
+            return "refuses connections; is Kafka running, and is the port right?"
     return f"cannot be reached: {error.strerror or error}"
 
 
@@ -141,7 +141,7 @@ def _broken(host: str, port: int, way: Way, error: Exception) -> str:
         why = what_failed(error, host, way.tls) if isinstance(error, OSError) else ""
         return f"{at}{':' if why.startswith('its') else ''} {why}" if why else ""
     if _speaks_tls(host, port):
-        return f"{at} speaks TLS and nothing else: set tls in [kafka], or name the port that does without"
+        return f"{at} speaks TLS and nothing else; set tls in [kafka], or name the port that does without"
     return ""
 
 
@@ -163,9 +163,9 @@ def _unproven(at: str, way: Way, offered: list[str]) -> str:
     """About who we are, once the connection itself is as it should be."""
     if offered and not way.mechanism:
         listed = ", ".join(offered)
-        return f"{at} wants to know who comes (it takes {listed}): set username and password_file, or oauth, in [kafka]"
+        return f"{at} wants to know who comes (it takes {listed}); set username and password_file, or oauth, in [kafka]"
     if way.mechanism and not offered:
-        return f"{at} takes neither user nor token at this port: name the port that does, or set neither in [kafka]"
+        return f"{at} takes neither user nor token at this port; name the port that does, or set neither in [kafka]"
     if way.mechanism and way.mechanism not in offered:
         listed = ", ".join(offered)
         return f"{at} does not take {way.mechanism}: it takes {listed}; set mechanism (or oauth) in [kafka] to one of them"

@@ -21,6 +21,7 @@ SLOW: Final = {
     "dead-letters list": "asks Kafka",
     "dead-letters show": "asks Kafka",
     "dead-letters replay": "asks Kafka",
+    "doctor": "asks Kafka and brokers",
     "tail": "streams",
     "verify": "asks Kafka",
     "anomalies": "asks Kafka",

@@ -105,24 +105,24 @@ MISTAKES: dict[str, tuple[str, Callable[[Ways], dict[str, Any]], str]] = {
     "the authority is another": (
         "TLS",
         lambda ways: {"tls": Tls(str(ways.server.stranger.ca))},
-        "certificate is not trusted (unable to get local issuer certificate): set tls.ca to the certificate of the authority",
+        "certificate is not trusted (unable to get local issuer certificate); set tls.ca to the certificate of the authority",
     ),
     "the system does not know the authority": (
         "TLS",
         lambda _: {"tls": True},
-        "certificate is not trusted (unable to get local issuer certificate): set tls.ca",
+        "certificate is not trusted (unable to get local issuer certificate); set tls.ca",
     ),
     "the broker's certificate has expired": (
         "EXPIRED",
         Ways.tls,
-        "certificate is not trusted (certificate has expired): have it renewed there",
+        "certificate is not trusted (certificate has expired); have it renewed there",
     ),
     "the broker's certificate is for another name": (
         "MISNAMED",
         Ways.tls,
-        "not valid for 'localhost'): connect by the name that is in it",
+        "not valid for 'localhost'); connect by the name that is in it",
     ),
-    "no certificate of ours": ("MTLS", Ways.tls, "asks for a certificate of this gateway: set tls.cert"),
+    "no certificate of ours": ("MTLS", Ways.tls, "asks for a certificate of this gateway; set tls.cert"),
     "a certificate that the broker does not trust": (
         "MTLS",
         _strangers,
@@ -130,7 +130,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Ways], dict[str, Any]], str]] = {
     ),
     "a certificate of ours that has expired": ("MTLS", _expired, "old.pem has expired on "),
     "tls where there is none": ("PLAINTEXT", Ways.tls, "does this port speak TLS"),
-    "no tls where there is nothing else": ("TLS", lambda _: {}, "speaks TLS and nothing else: set tls"),
+    "no tls where there is nothing else": ("TLS", lambda _: {}, "speaks TLS and nothing else; set tls"),
     "a user where none is known": ("TLS", Ways.user, "takes neither user nor token at this port"),
     "no user where one is wanted": (
         "SASL",
@@ -158,7 +158,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Ways], dict[str, Any]], str]] = {
         lambda ways: ways.oauth("http://127.0.0.1:1/token"),
         "Could not connect to server; check oauth in [kafka]",
     ),
-    "nobody there": ("NOWHERE", lambda _: {}, "localhost:1 refuses connections: is Kafka running"),
+    "nobody there": ("NOWHERE", lambda _: {}, "localhost:1 refuses connections; is Kafka running"),
 }
 
 

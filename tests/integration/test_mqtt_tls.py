@@ -80,7 +80,7 @@ def _expired(authority: Authority, _stranger: Authority) -> Tls:
     [
         (
             lambda authority, _: tls(authority),
-            "asks for a certificate of this gateway: set tls.cert and tls.key",
+            "asks for a certificate of this gateway; set tls.cert and tls.key",
         ),
         (_of_a_stranger, "refuses the certificate of this gateway, "),
         (_expired, "old.pem has expired on "),
@@ -103,9 +103,9 @@ def test_a_broker_that_is_not_content_with_our_certificate_is_told_from_others(
 @pytest.mark.parametrize(
     ("names", "days", "says"),
     [
-        (LOOPBACK, (-3, -1), "(certificate has expired): have it renewed there"),
-        (LOOPBACK, (1, 2), "(certificate is not yet valid): the clock of this machine says"),
-        (("broker.example",), (-1, 1), "not valid for '127.0.0.1'): connect by the name that is in it"),
+        (LOOPBACK, (-3, -1), "(certificate has expired); have it renewed there"),
+        (LOOPBACK, (1, 2), "(certificate is not yet valid); the clock of this machine says"),
+        (("broker.example",), (-1, 1), "not valid for '127.0.0.1'); connect by the name that is in it"),
     ],
 )
 def test_a_certificate_of_the_broker_that_does_not_hold_is_told_by_its_reason(
