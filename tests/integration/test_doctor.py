@@ -121,6 +121,18 @@ def test_no_session_is_left_at_a_broker(bench: Bench, version: MQTTProtocolVersi
     assert kept == [False]
 
 
+def test_detection_that_nobody_enabled_is_not_judged(bench: Bench) -> None:
+    (bench.place.folder / "detect.toml").write_text(
+        f'[kafka]\nbootstrap_servers = "127.0.0.1:{mosquitto.free_port()}"\n'
+    )
+    say = configured(bench, "kafka", SIMULATOR, f"127.0.0.1:{mosquitto.free_port()}")
+    judged = [one.looked_at.startswith("gateway-detect") for one in say()]
+    bench.place.systemctl(LoadState="loaded", ActiveState="inactive", UnitFileState="disabled", User="root")
+
+    assert judged == [False, True]
+    assert [one.looked_at.startswith("gateway-detect") for one in say()] == [False]
+
+
 # The whole.
 
 

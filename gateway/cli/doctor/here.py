@@ -46,7 +46,7 @@ class Here(NamedTuple):
         path: of gateway.toml.
         config: what it says; None: it is refused.
         detect_path: of detect.toml.
-        detect: what it says; None: there is none, or it is refused.
+        detect: what it says; None: there is none, it is refused, or its service is there and not in use.
         machine: this one.
         unit: the service.
         user: who runs the service, or would.
@@ -79,7 +79,7 @@ def look_around(path: Path, socket: str, machine: Machine) -> Here:
     with contextlib.suppress(ConfigError):
         config = load(path, GatewayConfig)
     detect_path = Path(os.environ.get("DETECT_CONFIG") or path.with_name("detect.toml"))
-    if is_there(detect_path):
+    if is_there(detect_path) and not _idle(_unit("gateway-detect.service", machine)):
         with contextlib.suppress(ConfigError):
             detect = load_detect(detect_path)
     instance = instance_of(path)
@@ -132,6 +132,15 @@ def _unit(name: str, machine: Machine) -> Unit:
     for key, _, value in pairs:  # DeviceAllow= comes as a line each
         properties[key] = f"{properties[key]}\n{value}" if key in properties else value
     return Unit(name, properties)
+
+
+def _idle(unit: Unit) -> bool:
+    """Whether nobody wants it: the package brings gateway-detect, and leaves it to the user to enable it."""
+    return (
+        unit.there
+        and unit.properties.get("ActiveState") == "inactive"
+        and unit.properties.get("UnitFileState") == "disabled"
+    )
 
 
 def _service_user(unit: Unit) -> User | None:
