@@ -1,6 +1,7 @@
 """Registers the fixtures of tests/support, one module a part, and lets CI skip nothing."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,10 @@ if not os.environ.get("CI"):  # there hypothesis has a profile of its own, which
 if examples := os.environ.get("FUZZ_EXAMPLES"):  # make fuzz
     settings.register_profile("fuzz", settings(), max_examples=int(examples), derandomize=False)
     settings.load_profile("fuzz")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a shell's background job. Tests press Ctrl-C, and what they start inherits this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "fixtures_access",

@@ -89,6 +89,9 @@ MOST_FOR_HELP: Final = 200
 LONGEST: Final = 0.150
 """Seconds."""
 
+ROUNDS: Final = 12
+"""How often a command may try: the tests beside it take the machine away from it for moments."""
+
 OF_PYTHON: Final = 16
 """The same as a multiple of what Python needs for nothing at all, where the machine has other things to do."""
 
@@ -176,13 +179,17 @@ def test_a_quick_command_answers_in_150_ms(words: str, folder: Path) -> None:
         assert ran.returncode in {0, 1, 2}
         return time.perf_counter() - began
 
-    rounds = [
-        (seconds(sys.executable, "-Ic", "pass"), seconds(GATEWAYCTL, *words.split(), *QUICK[words]))
-        for _ in range(4)
-    ][1:]  # the first one reads from disk
-    nothing, best = (min(times) for times in zip(*rounds, strict=True))
+    seconds(GATEWAYCTL, *words.split(), *QUICK[words])  # the first one reads from disk
+    rounds: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        rounds.append(
+            (seconds(sys.executable, "-Ic", "pass"), seconds(GATEWAYCTL, *words.split(), *QUICK[words]))
+        )
+        nothing, best = (min(times) for times in zip(*rounds, strict=True))
+        if best <= max(LONGEST, OF_PYTHON * nothing):
+            return
 
-    assert best <= max(LONGEST, OF_PYTHON * nothing), rounds
+    pytest.fail(f"{rounds}")
 
 
 @pytest.mark.parametrize(
