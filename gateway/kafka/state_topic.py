@@ -1,5 +1,8 @@
 """The topics of gateway-detect: that they are there, and that the one of the state is fit for it."""
 
+import time
+from typing import Final
+
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -26,6 +29,10 @@ COMMAND_SETTINGS = {**TOPIC_SETTINGS, "retention.ms": str(7 * 24 * 3600 * 1000),
 """A command is of use while its anomaly is open or fresh, and every process reads all there are when it starts."""
 
 
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks whether a topic that was made is known."""
+
+
 class StateTopicError(Exception):
     """The state topic cannot serve. The text says why and what to do."""
 
@@ -34,7 +41,7 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
     """Make those that do not exist, where the configuration allows it, and look at the one of the state.
 
     Raises:
-        KafkaUnavailableError: the cluster did not answer.
+        KafkaUnavailableError: the cluster did not answer, or does not know the readings topic that it made.
         StateTopicError: see there.
     """
     if config.create_topics:
@@ -45,6 +52,7 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
         raise KafkaUnavailableError(no_answer(config, error.args[0])) from None
     readings = _partitions(config, admin, config.readings_topic)
     if config.create_topics:
+        readings = readings or _made(config, admin)
         state = Topic(config.state_topic, readings, STATE_SETTINGS)
         make_topics(config, client_id, [state, Topic(config.commands_topic, 1, COMMAND_SETTINGS)])
     found = _partitions(config, admin, config.state_topic)
@@ -64,6 +72,24 @@ def ensure_detect_topics(config: DetectKafka, client_id: str) -> None:
         )
     if config.create_topics:
         _check_compacted(admin, config.state_topic)
+
+
+def _made(config: DetectKafka, admin: AdminClient) -> int:
+    """How many partitions the readings topic has, which was made a moment ago: a broker may not have heard of it yet.
+
+    Without it the state topic is not made: what would be guessed of its partitions would stay.
+
+    Raises:
+        KafkaUnavailableError: there is no such topic; why none could be made is in the log.
+    """
+    until = time.monotonic() + ADMIN_TIMEOUT
+    while time.monotonic() < until:
+        if found := _partitions(config, admin, config.readings_topic):
+            return found
+        time.sleep(LOOK_EVERY)
+    raise KafkaUnavailableError(
+        f"there is no topic {config.readings_topic}: make it, or see the log for why it is not made"
+    )
 
 
 def _partitions(config: DetectKafka, admin: AdminClient, topic: str) -> int:

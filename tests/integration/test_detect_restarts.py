@@ -15,6 +15,8 @@ from kafka import KafkaServer
 from waiting import wait_until
 
 import devices.reading
+from gateway.config import DetectKafka
+from gateway.kafka import state_topic
 from gateway.wire import VERSION, Command, decode_anomaly, encode_command, encode_reading
 
 PARTITIONS = 3
@@ -231,6 +233,28 @@ def test_the_state_topic_is_made_compacted_with_as_many_partitions_as_the_readin
     admin = AdminClient({"bootstrap.servers": group.server.bootstrap})
     assert len(admin.list_topics(group.names.state).topics[group.names.state].partitions) == PARTITIONS
     assert not member.events("state topic is not compacted")
+
+
+def test_the_state_topic_waits_for_a_readings_topic_that_was_just_made(
+    kafka: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that has not heard of it yet cannot be had at will: its first two answers are made up."""
+    config = DetectKafka(
+        bootstrap_servers=kafka.bootstrap,
+        readings_topic=topic,
+        anomalies_topic=f"{topic}-a",
+        state_topic=f"{topic}-s",
+        commands_topic=f"{topic}-c",
+        partitions=PARTITIONS,
+    )
+    unheard = [0, 0]
+    truly = state_topic._partitions
+    monkeypatch.setattr(state_topic, "_partitions", lambda *of: unheard.pop() if unheard else truly(*of))
+
+    state_topic.ensure_detect_topics(config, "test")
+
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    assert len(admin.list_topics(f"{topic}-s").topics[f"{topic}-s"].partitions) == PARTITIONS
 
 
 def test_a_command_reaches_a_partition_that_is_being_restored_and_is_obeyed_once(group: Group) -> None:
