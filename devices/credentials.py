@@ -1,7 +1,9 @@
 """Secrets in files of their own: where those are, and what is in them."""
 
+import errno
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,23 @@ def read_credential(name: str) -> str:
     Raises:
         OSError, UnicodeDecodeError: it cannot be read, or is no UTF-8 text; why_not() says it in words.
     """
-    return credential_path(name).read_text(encoding="utf-8").rstrip("\r\n")
+    return read_file(credential_path(name)).decode("utf-8").rstrip("\r\n")
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a file, and nothing else: a pipe would be waited for, and a device may have no end. Blocks.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+        ValueError: its name holds a NUL character.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123 - a descriptor
+        mode = os.fstat(opened.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        return opened.read()
 
 
 def why_not(error: OSError | ValueError) -> str:

@@ -1,5 +1,6 @@
 """Looks at gateway.toml as closely as can be done without a port, a broker and Kafka."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -97,13 +98,19 @@ def check_secret(path: Path, key: str, secret: str) -> list[str]:
     try:
         where.stat()
     except PermissionError:
-        return []  # of another user, as it should be
+        return [_closed(key, where)]
     except (OSError, ValueError) as error:
         if where.is_absolute():
             raise refusal(path, SettingError(key, f"{str(where)!r} is not there: {why_not(error)}")) from None
         found_if = "it is found only if systemd hands it to the service (LoadCredential=)"
         return [f"{key}: {secret!r} is not in this folder: {found_if}"]
-    return []
+    return [] if os.access(where, os.R_OK) else [_closed(key, where)]
+
+
+def _closed(key: str, where: Path) -> str:
+    return (
+        f"{key}: {str(where)!r} is closed to this user, as it should be, and was not looked at; sudo sees it"
+    )
 
 
 def _readable(secret: str) -> bool:

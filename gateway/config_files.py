@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from devices.credentials import without_passwords
+from devices.credentials import read_file, without_passwords
 from devices.errors import SettingError
 
 FOLDER: Final = Path("/etc/gateway")
@@ -200,7 +200,7 @@ def _drop_ins(path: Path) -> list[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_file(path).decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None

@@ -78,9 +78,9 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if (self.username or self.oauth) and not self.tls and not all_loopback(servers):
             raise SettingError(
                 f"kafka.{named}",
-                "would be sent for everybody in the network to read, or to go on with in its place: set tls = true, or "
+                "would cross the network unencrypted, and whoever listens there could read it or take over the connection: set tls = true, or "
                 'tls = { ca = "..." }',
-                [f"kafka.{named}", "kafka.tls"],
+                [f"kafka.{named}", "kafka.tls", "kafka.bootstrap_servers"],
             )
         if isinstance(self.oauth, OAuth) and _in_clear(self.oauth):
             raise SettingError(

@@ -16,6 +16,8 @@ EVERY: Final = 60.0
 NEVER_LEFT_OUT: Final = frozenset(
     {
         "anomaly",  # each is another one, and of many at once detection says itself that they are a storm
+        "configuration applied",
+        "configuration refused",
         "dead letter refused by kafka",
         "reading refused by kafka",
         "readings are gone that were to be read",
@@ -26,7 +28,7 @@ NEVER_LEFT_OUT: Final = frozenset(
         "spool frame not understood",
     }
 )
-"""Those that tell of a loss, and which one: each is said."""
+"""Those that tell of a loss, and which one, or that somebody asked for: each is said."""
 
 _WHO: Final = ("source", "partition", "logger")
 """Fields that tell whose event it is: one of a source is no repeat of that of another. Few values, known beforehand."""

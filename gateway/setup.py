@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from devices.credentials import credential_path
+from devices.credentials import credential_path, read_file
 from devices.source import Home
 from gateway.config import SECRET_FILE, GatewayConfig, load
 from gateway.sources import SourceSpec, open_sources
@@ -63,6 +63,6 @@ def _files_in(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str,
 def _told_apart(name: str) -> int:
     """Another number, within this process, if something else is in the file. Nobody learns from it what that is."""
     try:
-        return hash(credential_path(name).read_bytes())
+        return hash(read_file(credential_path(name)))
     except (OSError, ValueError):
         return 0

@@ -258,7 +258,7 @@ def _judge_devices(source: dict[str, Any]) -> list[str]:
 
 def _judge_kafka(kafka: dict[str, Any], spool: dict[str, Any], *, dropping: bool) -> list[str]:
     if kafka["reachable"] is False:
-        lasts = f"; room for {span(spool['lasts_s'])} more" if spool["lasts_s"] else ""
+        lasts = f", with room for {span(spool['lasts_s'])} more" if spool["lasts_s"] else ""
         kept = "" if dropping else ", readings are kept"
         return [f"Kafka is unreachable{kept}: {kafka['trouble']}{lasts}"]
     return [] if kafka["reachable"] else ["Kafka has not answered yet"]

@@ -5,11 +5,15 @@ docstring is its help.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Collection, Sequence
 from typing import Final
+
+_OF_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to standard output may fail with; what a command writes elsewhere it looks after itself."""
 
 COMMANDS: Final = {
     "status": (
@@ -86,16 +90,24 @@ def parser(wanted: Collection[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command gatewayctl; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # closed by who started us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as long as we run
+        return _unprintable("standard output is closed")
     try:
         try:
             return _run(words)
+        except OSError as error:
+            if error.errno not in _OF_OUTPUT:
+                raise
+            _to_nowhere()
+            return _unprintable(os.strerror(error.errno))
         finally:
             _flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output left. What is not written yet goes nowhere, or Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output left.
+        _to_nowhere()
         return 141
 
 
@@ -126,9 +138,19 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write(f"gatewayctl: what was to be printed cannot be written: {error.strerror}\n")
-        sys.exit(2)
+        _to_nowhere()
+        sys.exit(_unprintable(error.strerror or str(error)))
+
+
+def _to_nowhere() -> None:
+    """What is not written yet goes nowhere, or Python would complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unprintable(why: str) -> int:
+    if sys.stderr is not None:
+        sys.stderr.write(f"gatewayctl: what was to be printed cannot be written: {why}\n")
+    return 2
 
 
 if __name__ == "__main__":

@@ -78,12 +78,16 @@ def options_of(config: Kafka) -> dict[str, str | int | float | bool]:
 
 def _held_in(name: str, key: str) -> str:
     path = credential_path(name)
+    why = "is empty; it must hold the secret and nothing else"
     try:
-        _held[path] = read_credential(name)
+        content = read_credential(name)
     except (OSError, ValueError) as error:
-        if path not in _held:
-            setting = SettingError(key, f"{str(path)!r} cannot be read: {why_not(error)}")
-            raise ConfigError(str(setting), setting) from None
+        content, why = "", f"cannot be read: {why_not(error)}"
+    if content:
+        _held[path] = content
+    elif path not in _held:
+        setting = SettingError(key, f"{str(path)!r} {why}")
+        raise ConfigError(str(setting), setting)
     return _held[path]
 
 
@@ -132,7 +136,8 @@ def check_options(
     found = dict(options)
     for key in options:
         if key.endswith(SECRET_FILE):
-            found[key.removesuffix(SECRET_FILE)] = _held_in(str(found.pop(key)), key)
+            named = f"kafka.options.{key}" if key in config.options else own_key(key)
+            found[key.removesuffix(SECRET_FILE)] = _held_in(str(found.pop(key)), named)
     try:
         Producer({**own, **found, "log_level": 0})
         Consumer({"group.id": "check", **found, "log_level": 0}).close()

@@ -16,8 +16,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from gateway.config import Kafka
-from gateway.kafka.client import cursor_group, explain_reading, properties
+from gateway.kafka.client import cursor_group, explain_reading, no_answer, properties
+from gateway.kafka.diagnosis import cause
 from gateway.position import Position, position_of
+
+FIRST_ANSWER: Final = 1.5
+"""Seconds after which it is looked into why the cluster gives none."""
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds that one question to the cluster may take."""
@@ -163,6 +167,7 @@ class Readback:
             self._consumer.close()
 
     def _open(self, topics: Sequence[str]) -> None:
+        self._await_answer()
         for topic in topics:
             found = self._partitions_of(topic)
             self._reached.update(dict.fromkeys(found, 0))
@@ -188,8 +193,23 @@ class Readback:
         self._astray = True
         with suppress(KafkaException):
             self._consumer.poll(0)  # hears of the errors of connections
-        problem = self._why if self._why is not None and self._why.code() in _TELLING else error.args[0]
-        raise ReadbackError(f"{self._config.bootstrap_servers}: {explain_reading(problem)}") from None
+        if self._why is not None and self._why.code() in _TELLING:
+            said = explain_reading(self._why)
+        elif error.args[0].code() > 0:  # it has answered
+            said = explain_reading(error.args[0])
+        else:
+            said = no_answer(self._config, error.args[0])
+        raise ReadbackError(f"{self._config.bootstrap_servers}: {said}") from None
+
+    def _await_answer(self) -> None:
+        """Wait for any answer of the cluster. Not to the end where it can be seen that none will come."""
+        try:
+            self._consumer.list_topics(timeout=FIRST_ANSWER)
+        except KafkaException as error:
+            if why := cause(properties(self._config, "gatewayctl")):
+                raise ReadbackError(f"{self._config.bootstrap_servers}: {why}") from None
+            if error.args[0].code() > 0:
+                self._fail(error)
 
     def _partitions_of(self, topic: str) -> list[_Partition]:
         try:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,17 @@ def test_a_wrong_password_setting_is_not_shown(tmp_path: Path) -> None:
     )
     assert "sources.m.password" in message
     assert "12345" not in message
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text("")
+    (tmp_path / "conf.d").mkdir()
+    drop_in = tmp_path / "conf.d" / "10-x.toml"
+    os.mkfifo(drop_in)
+    with pytest.raises(ConfigError, match=r"10-x.toml: cannot be read: is no regular file"):
+        load(path, GatewayConfig)
+    drop_in.unlink()
+    drop_in.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=r"10-x.toml: cannot be read: is no regular file"):
+        load(path, GatewayConfig)

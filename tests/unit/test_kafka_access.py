@@ -7,6 +7,8 @@ import pytest
 
 from devices.tls import Tls
 from gateway.cli.main import main
+from gateway.config import ConfigError, Kafka
+from gateway.kafka.client import options_of
 from gateway.kafka_access import KafkaAccess, OAuth, loopback
 
 SOURCE = '\n[sources.s]\nkind = "simulator"\n'
@@ -62,7 +64,7 @@ def test_settings_become_what_the_client_calls_them(access: dict[str, Any], opti
         ('username = "u"', "kafka.password_file: is missing"),
         (
             'bootstrap_servers = "k:9092"\nusername = "u"\npassword_file = "p"',
-            "kafka.username: would be sent for everybody",
+            "kafka.username: would cross the network unencrypted",
         ),
         ('bootstrap_servers = "localhost:1, k:9092"\nusername = "u"\npassword_file = "p"', "set tls = true"),
         (
@@ -112,3 +114,17 @@ def test_a_password_over_plain_text_is_for_this_machine_alone(tmp_path: Path) ->
     assert main(["config", "check", str(path)]) == 0
     assert not loopback("127.0.0.1.example")
     assert not loopback("localhost.example")
+
+
+def test_an_empty_secret_is_refused_at_the_start_and_does_not_replace_one_that_was_read(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("")
+    config = Kafka(username="u", password_file=str(secret))
+    with pytest.raises(ConfigError, match=r"kafka.password_file: .* is empty"):
+        options_of(config)
+    secret.write_text("right\n")
+    assert options_of(config)["sasl.password"] == "right"
+    secret.write_text("")  # as for a moment while it is replaced
+    assert options_of(config)["sasl.password"] == "right"

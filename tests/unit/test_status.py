@@ -157,7 +157,7 @@ def test_how_long_there_is_room_is_said_in_the_same_words_everywhere(monkeypatch
 
     room = span(said["spool"]["lasts_s"])
     assert room.endswith(" d")
-    assert any(reason.endswith(f"; room for {room} more") for reason in said["reasons"])
+    assert any(reason.endswith(f", with room for {room} more") for reason in said["reasons"])
     assert f"lasts {room} more" in "\n".join(cli_status.lines(said, colour=False))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -95,7 +96,7 @@ def look_around(path: Path, socket: str, machine: Machine) -> Here:
     gateway = status["gateway"]["id"] if status else ""
     if config is not None and not gateway:
         gateway = known_id(config.gateway, folder, instance)
-    user = _service_user(unit) or this_user()
+    user = _service_user(unit) or (_owner(where) if status else None) or this_user()
     return Here(
         path, config, detect_path, detect, machine, unit, user, where, status, silence, asked, folder, gateway
     )
@@ -141,6 +142,14 @@ def _idle(unit: Unit) -> bool:
         and unit.properties.get("ActiveState") == "inactive"
         and unit.properties.get("UnitFileState") == "disabled"
     )
+
+
+def _owner(socket: Path) -> User | None:
+    """The user that a daemon which no unit started runs as: it made its socket."""
+    try:
+        return user_named(pwd.getpwuid(socket.stat().st_uid).pw_name)
+    except (OSError, KeyError):
+        return None
 
 
 def _service_user(unit: Unit) -> User | None:
