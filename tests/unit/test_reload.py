@@ -391,3 +391,25 @@ def test_an_outcome_is_plain_data_on_the_control_socket() -> None:
         "sentence": "reload 1",
         "changed": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ('username = "u"\npassword_file = "FILE"\ntls = true', "kafka.password_file"),
+        ('tls = { ca = "FILE" }', "kafka.tls.ca"),
+        ('[kafka.options]\n"ssl.key.password_file" = "FILE"', "kafka.options.ssl.key.password_file"),
+    ],
+)
+def test_a_renewed_secret_of_kafka_is_a_change(keys: str, key: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old")
+    text = START.replace("[kafka]", "[kafka]\n" + keys.replace("FILE", str(file)))
+    before = read(tmp_path, text)
+    assert compare(before, read(tmp_path, text)).keys == []
+    file.write_text("new")
+
+    changes = compare(before, read(tmp_path, text))
+
+    assert changes.keys == [key]
+    assert changes.sink
