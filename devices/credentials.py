@@ -13,6 +13,10 @@ NOT_SHOWN: Final = "(not shown)"
 _IN_URL: Final = re.compile(r"(?<=[^\s/:@'\"]:)[^\s/@'\"]+(?=@)")
 
 
+class EmptyCredentialError(ValueError):
+    """There is nothing in the file."""
+
+
 def credential_path(name: str) -> Path:
     """A relative path is looked up in $CREDENTIALS_DIRECTORY, where systemd puts credentials, if that is set."""
     return Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / name
@@ -22,9 +26,12 @@ def read_credential(name: str) -> str:
     """What the file holds, without the end of its last line. Blocks.
 
     Raises:
-        OSError, UnicodeDecodeError: it cannot be read, or is no UTF-8 text; why_not() says it in words.
+        OSError, ValueError: it cannot be read, is no UTF-8 text, or is empty; why_not() says it in words.
     """
-    return read_file(credential_path(name)).decode("utf-8").rstrip("\r\n")
+    content = read_file(credential_path(name)).decode("utf-8").rstrip("\r\n")
+    if not content:
+        raise EmptyCredentialError
+    return content
 
 
 def read_file(path: Path) -> bytes:
@@ -45,11 +52,14 @@ def read_file(path: Path) -> bytes:
 
 def why_not(error: OSError | ValueError) -> str:
     """Why a credential cannot be read, in words."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return (
-        "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "its name holds a NUL character"
-    )
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case EmptyCredentialError():
+            return "it is empty"
+    return "its name holds a NUL character"
 
 
 def without_passwords(text: str) -> str:

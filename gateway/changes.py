@@ -17,7 +17,7 @@ from gateway.config_files import ConfigError, placed, refusal
 from gateway.control import daemon_socket
 from gateway.guard import warn
 from gateway.identity import gateway_id, state_dir
-from gateway.setup import Secrets, Setup, set_up
+from gateway.setup import Secrets, Setup, refuse_unreadable, set_up, tables_of
 
 _log = structlog.get_logger()
 
@@ -85,6 +85,7 @@ def read_anew(path: Path, home: Home, before: Setup) -> tuple[Setup, Changes]:
     with no_defect_ends_it(path):
         after = set_up(path, home)
         look_closer(path, after)
+        refuse_unreadable(path, tables_of(after.config))
         check_applicable(path, before.config, after.config, home.gateway)
         warn(path)
         return after, compare(before, after)

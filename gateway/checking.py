@@ -8,10 +8,11 @@ from typing import NamedTuple
 from devices.credentials import credential_path, why_not
 from devices.errors import SettingError
 from devices.source import Home
-from gateway.config import SECRET_FILE, GatewayConfig, Kafka
+from gateway.config import GatewayConfig, Kafka
 from gateway.config_files import ConfigError, placed, read, refusal
 from gateway.guard import look
 from gateway.kafka_access import own_key
+from gateway.named_files import SECRET_FILE
 from gateway.setup import Setup, set_up
 
 
@@ -41,7 +42,9 @@ def check_gateway(path: Path) -> Checked:
     Raises:
         ConfigError: it is refused, as gatewayd would.
     """
-    return look_closer(path, set_up(path, Home("check")))
+    guarded = look(path)
+    checked = look_closer(path, set_up(path, Home("check")))
+    return checked._replace(advice=[*guarded, *checked.advice])
 
 
 def look_closer(path: Path, setup: Setup) -> Checked:
@@ -51,7 +54,7 @@ def look_closer(path: Path, setup: Setup) -> Checked:
         ConfigError: it is refused.
     """
     config = setup.config
-    advice = [*_unwise(config), *look(path)]
+    advice = list(_unwise(config))
     for name, table in config.sources.items():
         if secret := table.get("password_file"):
             advice += check_secret(path, f"sources.{name}.password_file", secret)

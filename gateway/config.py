@@ -1,7 +1,7 @@
 """What a person may set: TOML files in, typed settings out. An error names file, key, value and what is allowed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -115,10 +115,6 @@ class DetectKafka(Kafka, frozen=True, forbid_unknown_fields=True):
     state_topic: TopicName = "detect-state"
     commands_topic: TopicName = "anomaly-commands"
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
-
-
-SECRET_FILE: Final = "_file"  # noqa: S105 - the end of a name
-"""With this behind its name, an option of the Kafka client is read from a file."""
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

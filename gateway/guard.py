@@ -16,6 +16,7 @@ from devices.credentials import credential_path
 from devices.settings import is_secret
 from gateway.config_files import ConfigError, read
 from gateway.kafka_access import all_loopback, loopback
+from gateway.named_files import files_in
 
 _log = structlog.get_logger()
 
@@ -25,27 +26,25 @@ MEND: Final = "; mend it with: "
 _GROUPS: Final = frozenset({"gateway", "gateway-detect"})
 """Those of the services where a package made them: who looks may be root, who is in neither."""
 
-_KEYS_ARE_PATHS: Final = {
-    ("tls", "key"),
-    ("options", "ssl.key.location"),
-    ("options", "ssl.keystore.location"),
-}
-"""Of a table and a key in it: what names a file with a private key."""
+_USERS: Final = _GROUPS
+"""Their users are called like them."""
 
 
 def look(path: Path, state: Path | None = None) -> list[str]:
     """What is amiss with the configuration at `path` and the folder `state`: a sentence each, with what mends it. Blocks.
 
     Raises:
-        ConfigError: others may write there.
+        ConfigError: others may write there, or files that it names, or one of these belongs to somebody else.
     """
     files = read(path)
     table = files.table
     configuration = [Path(name) for name in files.names if not name.startswith("$")]
-    secrets = [one for one in map(credential_path, _secret_files(table)) if not _handed_over(one)]
-    folders = {one.absolute().parent for one in [*configuration, *secrets]}
-    for one in [*configuration, *secrets, *sorted(folders), *([state] if state else [])]:
+    named = [one for one in files_in(table) if not _handed_over(credential_path(one.path))]
+    paths = [*configuration, *(credential_path(one.path) for one in named)]
+    folders = {folder for one in paths for folder in (one.absolute().parent, one.resolve().parent)}
+    for one in [*paths, *sorted(folders), *([state] if state else [])]:
         _refuse_writers(one)
+    secrets = [credential_path(one.path) for one in named if one.secret]
     private = [*secrets, *(configuration if _holds_secret(table) else [])]
     return [*(said for one in private for said in _readers(one)), *_unsafe(table)]
 
@@ -68,15 +67,20 @@ def _handed_over(path: Path) -> bool:
 
 def _refuse_writers(path: Path) -> None:
     found = _stat(path)
-    if (
-        found is None or found.st_mode & stat.S_ISVTX
-    ):  # in a folder such as /tmp each may replace only what is his own
+    if found is None:
         return
+    if not _our_user(found.st_uid):
+        owner = _user(found.st_uid)
+        raise ConfigError(
+            f"{path}: belongs to {owner}, who is neither root nor the user of the service{MEND}chown root {path}"
+        )
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
+        return  # in a folder such as /tmp each may replace only what is his own
     if found.st_mode & stat.S_IWOTH:
         raise ConfigError(f"{path}: everybody on this machine may write it{MEND}chmod o-w {path}")
     if found.st_mode & stat.S_IWGRP and not _ours(found.st_gid):
         raise ConfigError(
-            f"{path}: the group {_group(found.st_gid)}, which is not that of the service, may write it{MEND}"
+            f"{path}: the group {group_name(found.st_gid)}, which is not that of the service, may write it{MEND}"
             f"chmod g-w {path}"
         )
 
@@ -88,7 +92,7 @@ def _readers(path: Path) -> Iterator[str]:
     if found.st_mode & stat.S_IROTH:
         yield f"{path} holds a secret, and everybody on this machine may read it{MEND}chmod o-rwx {path}"
     elif found.st_mode & stat.S_IRGRP and not _ours(found.st_gid):
-        group = _group(found.st_gid)
+        group = group_name(found.st_gid)
         strange = f"the group {group}, which is not that of the service, may read it"
         yield f"{path} holds a secret, and {strange}{MEND}chgrp gateway {path}"
 
@@ -101,10 +105,26 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _ours(gid: int) -> bool:
-    return gid in {0, os.getegid(), *os.getgroups()} or _group(gid) in _GROUPS
+    return gid in {0, os.getegid(), *os.getgroups()} or group_name(gid) in _GROUPS
 
 
-def _group(gid: int) -> str:
+def _our_user(uid: int) -> bool:
+    """Whoever became root by sudo is asked about his own files, and may do everything anyway."""
+    became = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
+    return uid in {0, os.geteuid()} or str(uid) == became or _user(uid) in _USERS
+
+
+def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - of use here alone
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """What a group is called; its number if that is not known here."""
     import grp  # noqa: PLC0415 - of use here alone
 
     try:
@@ -113,20 +133,16 @@ def _group(gid: int) -> str:
         return str(gid)
 
 
-def _secret_files(table: Any, name: str = "") -> Iterator[str]:
-    for key, value in table.items() if isinstance(table, dict) else ():
-        if isinstance(value, dict):
-            yield from _secret_files(value, key)
-        elif isinstance(value, str) and value and (key.endswith("_file") or (name, key) in _KEYS_ARE_PATHS):
-            yield value
-
-
 def _holds_secret(table: Any, name: str = "") -> bool:
     return isinstance(table, dict) and any(
         _holds_secret(value, key)
-        or (isinstance(value, str) and value and is_secret(key) and (name, key) not in _KEYS_ARE_PATHS)
+        or (isinstance(value, str) and value and is_secret(key) and not _is_path(key, name))
         for key, value in table.items()
     )
+
+
+def _is_path(key: str, name: str) -> bool:
+    return any(True for _ in files_in({key: "x"}, name))
 
 
 def _unsafe(table: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -103,13 +103,6 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 "sasl.password_file": self.password_file,
             }
         return found | (_oauth_options(self.oauth) if isinstance(self.oauth, OAuth) else {})
-
-    def secret_files(self) -> Iterator[tuple[str, str]]:
-        """Key and path of each file that holds a secret."""
-        if self.password_file:
-            yield "kafka.password_file", self.password_file
-        if isinstance(self.oauth, OAuth):
-            yield "kafka.oauth.client_secret_file", self.oauth.client_secret_file
 
 
 _SAYS: Final = {

@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from devices.errors import SettingError
-from gateway.config import SECRET_FILE, DetectKafka, Kafka
+from gateway.config import DetectKafka, Kafka
 from gateway.config_files import refusal
 from gateway.kafka_access import own_key
+from gateway.named_files import SECRET_FILE
 
 _READ: Final = "set nothing in place of it: only what is committed is read"
 _POSITION: Final = "set nothing in place of it: the position is written with what it stands for"

@@ -14,7 +14,9 @@ def check_detect(path: Path) -> Checked:
     Raises:
         ConfigError: it is refused, as gateway-detect would; or the file with the password of the broker is not there.
     """
-    return look_closer(path, load_detect(path))
+    guarded = look(path)
+    checked = look_closer(path, load_detect(path))
+    return checked._replace(advice=[*guarded, *checked.advice])
 
 
 def look_closer(path: Path, config: DetectConfig) -> Checked:
@@ -29,5 +31,4 @@ def look_closer(path: Path, config: DetectConfig) -> Checked:
     )
     if config.mqtt.password_file:
         advice += check_secret(path, "mqtt.password_file", config.mqtt.password_file)
-    advice += look(path)
     return Checked(read(path).names, f"{len(config.rules)} table(s) of rules", advice)

@@ -11,9 +11,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from devices.credentials import credential_path, read_credential, why_not
 from devices.errors import SettingError
 from devices.tls import TlsFileError, tls_context
-from gateway.config import SECRET_FILE, ConfigError, Kafka
+from gateway.config import ConfigError, Kafka
 from gateway.kafka.diagnosis import cause
 from gateway.kafka_access import own_key
+from gateway.named_files import SECRET_FILE, files_in
 from gateway.terminal import plain
 
 ADMIN_TIMEOUT: Final = 5.0
@@ -56,8 +57,8 @@ def properties(config: Kafka, client_id: str) -> dict[str, str | int | float | b
 
 
 _held: dict[Path, str] = {}
-"""What the files held when they were last read. Clients are made anew in a running service: a file that is gone by then
-is no reason to end it."""
+"""What the files held when they were last read. Clients are made anew in a running service: a file that is gone by then,
+or empty for the moment in which it is replaced, is no reason to end it."""
 
 
 def options_of(config: Kafka) -> dict[str, str | int | float | bool]:
@@ -78,28 +79,19 @@ def options_of(config: Kafka) -> dict[str, str | int | float | bool]:
 
 def _held_in(name: str, key: str) -> str:
     path = credential_path(name)
-    why = "is empty; it must hold the secret and nothing else"
     try:
-        content = read_credential(name)
+        _held[path] = read_credential(name)
     except (OSError, ValueError) as error:
-        content, why = "", f"cannot be read: {why_not(error)}"
-    if content:
-        _held[path] = content
-    elif path not in _held:
-        setting = SettingError(key, f"{str(path)!r} {why}")
-        raise ConfigError(str(setting), setting)
+        if path not in _held:
+            setting = SettingError(key, f"{str(path)!r} cannot be read: {why_not(error)}")
+            raise ConfigError(str(setting), setting) from None
     return _held[path]
 
 
 def stamps(config: Kafka) -> Mapping[Path, tuple[int, ...]]:
     """By file that the client is made with, what tells whether it was replaced since. Blocks."""
-    named = {**config.client_options(), **config.options}
-    paths = [
-        credential_path(str(value))
-        for key, value in named.items()
-        if key.endswith((SECRET_FILE, ".location"))
-    ]
-    return {path: _stamp(path) for path in paths}
+    named = files_in({**config.client_options(), **config.options})
+    return {path: _stamp(path) for path in (credential_path(one.path) for one in named)}
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import daemon
+from gateway import main as gatewayd
 from gateway.cli.main import main
 from gateway.config_files import ConfigError
 from gateway.guard import look
@@ -59,6 +59,48 @@ def test_a_group_that_is_not_that_of_the_service_may_not_write(config: Path) -> 
     with pytest.raises(
         ConfigError, match=rf"the group {STRANGE}, which is not that of the service, may write"
     ):
+        look(config)
+
+
+@root
+@pytest.mark.parametrize("which", ["gateway.toml", "password", "."])
+def test_what_belongs_to_a_stranger_is_refused_and_to_who_became_root_is_not(
+    config: Path, tmp_path: Path, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(tmp_path / which, STRANGE, -1)
+
+    with pytest.raises(ConfigError, match=rf"belongs to {STRANGE}, .*; mend it with: chown root "):
+        look(config)
+    monkeypatch.setenv("SUDO_UID", str(STRANGE))
+    assert look(config) == []
+
+
+def test_the_folder_behind_a_link_counts_and_a_file_is_no_folder(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    secret = (tmp_path / "password").rename(tmp_path / "open" / "password")
+    (tmp_path / "password").symlink_to(secret)
+    with pytest.raises(ConfigError, match=rf"^{tmp_path / 'open'}: everybody on this machine may write it"):
+        look(config)
+    (tmp_path / "open").chmod(0o755)
+    secret.chmod(0o1666)
+    with pytest.raises(ConfigError, match="password: everybody on this machine may write it"):
+        look(config)
+
+
+@pytest.mark.parametrize("key", ["ca", "cert", "key"])
+@pytest.mark.parametrize("table", ["kafka", "sources.m", "mqtt"])
+def test_files_of_tls_are_looked_at_and_a_certificate_with_its_key_in_it_is_a_secret(
+    tmp_path: Path, table: str, key: str
+) -> None:
+    file = tmp_path / "some.pem"
+    file.touch(0o644)
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'[{table}]\ntls = {{ {key} = "{file}" }}\n')
+
+    assert bool(look(config)) == (key != "ca")
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match=f"{file}: everybody on this machine may write it"):
         look(config)
 
 
@@ -118,7 +160,7 @@ def test_gatewayd_and_config_check_refuse_and_say_it(
     config.write_text('[sources.s]\nkind = "simulator"\n')
     config.chmod(0o666)
 
-    assert daemon.main(["--config", str(config)]) == 2
+    assert gatewayd.main(["--config", str(config)]) == 2
     assert f"gatewayd: {config}: everybody on this machine may write it" in capsys.readouterr().err
     assert main(["config", "check", str(config)]) == 2
     assert f"{config}: everybody on this machine may write it" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_an_empty_secret_is_refused_at_the_start_and_does_not_replace_one_that_w
     secret = tmp_path / "password"
     secret.write_text("")
     config = Kafka(username="u", password_file=str(secret))
-    with pytest.raises(ConfigError, match=r"kafka.password_file: .* is empty"):
+    with pytest.raises(ConfigError, match=r"kafka.password_file: .* cannot be read: it is empty"):
         options_of(config)
     secret.write_text("right\n")
     assert options_of(config)["sasl.password"] == "right"

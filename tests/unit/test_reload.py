@@ -413,3 +413,28 @@ def test_a_renewed_secret_of_kafka_is_a_change(keys: str, key: str, tmp_path: Pa
 
     assert changes.keys == [key]
     assert changes.sink
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ('username = "u"\npassword_file = "FILE"\ntls = true', "kafka.password_file"),
+        ('[kafka.options]\n"ssl.key.password_file" = "FILE"', "kafka.options.ssl.key.password_file"),
+    ],
+)
+@pytest.mark.parametrize("to", ["emptied", "gone"])
+def test_a_secret_that_the_next_start_would_not_have_refuses_the_reload_too(
+    keys: str, key: str, to: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old")
+    before = read(tmp_path, text := START.replace("[kafka]", "[kafka]\n" + keys.replace("FILE", str(file))))
+    path, _ = written(tmp_path, text)
+    read_anew(path, HOME, before)  # so that it is held
+    if to == "gone":
+        file.unlink()
+    else:
+        file.write_text("\n")
+
+    with pytest.raises(ConfigError, match=key):
+        read_anew(path, HOME, before)

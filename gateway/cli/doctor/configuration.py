@@ -8,9 +8,9 @@ from typing import Final
 
 from gateway.checking import Checked, check_gateway
 from gateway.cli.doctor.finding import Finding, note, ok, problem, warning
-from gateway.cli.doctor.user import READ, User, group_name, is_there
+from gateway.cli.doctor.user import READ, User, is_there
 from gateway.config_files import ConfigError, read
-from gateway.guard import MEND
+from gateway.guard import MEND, group_name
 
 DENIED: Final = f"cannot be read: {os.strerror(errno.EACCES)}"
 

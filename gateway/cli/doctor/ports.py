@@ -15,8 +15,9 @@ from gateway.cli.doctor.here import Unit
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.doctor.reach import PATIENCE, Unreachable, resolve
 from gateway.cli.doctor.together import together
-from gateway.cli.doctor.user import READ, WRITE, User, group_name
+from gateway.cli.doctor.user import READ, WRITE, User
 from gateway.config import GatewayConfig
+from gateway.guard import group_name
 
 
 def ports(config: GatewayConfig, machine: Machine, user: User, unit: Unit) -> Iterator[Finding]:

@@ -67,11 +67,3 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # in a folder that is closed to this user
         return False
-
-
-def group_name(gid: int) -> str:
-    """What a group is called."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
