@@ -1,12 +1,9 @@
-"""gatewayd: reads the configuration, puts the parts together, runs them, and ends them in the right order."""
+"""All parts of gatewayd: puts them together, runs them, applies another configuration, and ends them in the right order."""
 
-import argparse
 import asyncio
 import contextlib
 import gc
-import sys
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -22,21 +19,19 @@ from gateway import lifecycle, log
 from gateway.capture_server import Captures
 from gateway.changes import Changes, read_anew
 from gateway.clock import Clock
-from gateway.config import ConfigError, GatewayConfig, load
-from gateway.config_files import placed, usual_path
+from gateway.config import ConfigError, GatewayConfig
+from gateway.config_files import placed
 from gateway.control import daemon_socket
 from gateway.control_server import ControlServer, StreamVerb, Verb
 from gateway.delivery import Delivery
 from gateway.device_verbs import device_page, forget_device
-from gateway.forward import Forward, RivalError
-from gateway.guard import warn
+from gateway.forward import Forward
 from gateway.heartbeat import Heartbeat, summary
 from gateway.identity import gateway_id, state_dir
 from gateway.ingest import Ingest
 from gateway.kafka.sink import Sink
 from gateway.kafka.sinks import sink_of
 from gateway.ledger import Ledger
-from gateway.memory import one_arena
 from gateway.metrics.gatewayd import families
 from gateway.metrics.server import MetricsServer
 from gateway.reloads import UNCHANGED, Outcome, Reloads
@@ -179,18 +174,20 @@ class Daemon:
             return Outcome(True, UNCHANGED, [])
         config = setup.config
         sink = sink_of(config.kafka, self._gateway) if changes.sink else None
+        before = self._forward.sink
         try:
             await self._metrics.move(config.metrics)
+            await self._go_by(setup, changes, sink)
         except ConfigError as error:
-            if sink is not None:
-                self._close_behind(sink)
             raise placed(self._path, error) from None
-        await self._go_by(setup, changes, sink)
+        finally:
+            if sink is not None:
+                self._close_behind(before if self._forward.sink is sink else sink)
         _log.info("configuration applied", **changes._asdict())
         return Outcome(True, f"applied: {changes.told()}", changes.keys)
 
     async def _go_by(self, setup: Setup, changes: Changes, sink: Sink | None) -> None:
-        """Nothing from here on is refused. Cancelled, as by a stop, it leaves parts that run() can end."""
+        """Nothing in here is refused. Cancelled, as by a stop, it leaves parts that run() can end."""
         config = setup.config
         if changes.within("log"):
             await asyncio.to_thread(log.configure_anew, config.log, "gatewayd")
@@ -207,11 +204,7 @@ class Daemon:
         for sentence in registry.left_behind(self._home, config.sources) if changes.removed else ():
             _log.warning("session left behind", problem=sentence)
         if sink is not None:
-            before = self._forward.sink
-            try:
-                await self._delivery.redirect(config, sink)
-            finally:
-                self._close_behind(before if self._forward.sink is sink else sink)
+            await self._delivery.redirect(config, sink)
         elif changes.records:
             self._forward.use(config)
 
@@ -219,8 +212,13 @@ class Daemon:
         """Close it without waiting: a call to a Kafka that does not answer may take seconds to come back."""
         task = asyncio.create_task(sink.close(), name="close sink")
         self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(self._closed)
         return task
+
+    def _closed(self, task: "asyncio.Task[None]") -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("sink not closed", problem=f"{type(error).__name__}: {error}")
 
     async def _drain(self, forward: "asyncio.Task[None]") -> None:
         """Wait until Kafka has what is held, but no longer than DRAIN_DEADLINE, and not while it is known to be away."""
@@ -261,7 +259,12 @@ async def _end(task: "asyncio.Task[object]") -> None:
         await task
 
 
-async def _serve(config: GatewayConfig, path: Path) -> None:
+async def serve(config: GatewayConfig, path: Path) -> None:
+    """Make the daemon of the configuration at `path`, of which `config` was read, and run it until a signal.
+
+    Raises:
+        ConfigError, RivalError: see Daemon.
+    """
     home = Home(gateway_id(config.gateway), state_dir(config.gateway) / "sources")
     setup = set_up(path, home)
     for sentence in registry.left_behind(home, setup.config.sources):
@@ -271,50 +274,3 @@ async def _serve(config: GatewayConfig, path: Path) -> None:
             daemon = Daemon(path, setup, home, wanted)
             gc.freeze()  # what is here now stays: looking through it for garbage again and again would be for nothing
             await daemon.run(stop)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The arguments of gatewayd."""
-    made = argparse.ArgumentParser(
-        prog="gatewayd", description="Reads sensors and delivers to Kafka.", allow_abbrev=False
-    )
-    made.add_argument(
-        "--config",
-        type=Path,
-        default=usual_path("gateway"),
-        help="configuration file (default: $GATEWAY_CONFIG, else /etc/gateway/gateway.toml)",
-    )
-    made.add_argument("--check", action="store_true", help="check the configuration and exit")
-    made.add_argument("--version", action="version", version=version("iot-edge-gateway"))
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command gatewayd.
-
-    Returns 0 after an ordered stop, 2 if the configuration is refused, 3 if another daemon delivers as this gateway.
-    """
-    options = parser().parse_args(arguments)
-    one_arena()
-    try:
-        if options.check:
-            from gateway.checking import check_gateway  # noqa: PLC0415 - no daemon needs it
-
-            sys.stdout.write(check_gateway(options.config).text())
-            return 0
-        config = load(options.config, GatewayConfig)
-        log.configure(config.log, "gatewayd")
-        warn(options.config, state_dir(config.gateway))
-        asyncio.run(_serve(config, options.config))
-    except ConfigError as error:
-        sys.stderr.write(f"gatewayd: {placed(options.config, error)}\n")
-        return 2
-    except RivalError as error:
-        _log.error("rival", problem=str(error))
-        sys.stderr.write(f"gatewayd: {error}\n")
-        return 3
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

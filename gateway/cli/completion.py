@@ -73,9 +73,9 @@ def parser_of(program: str) -> argparse.ArgumentParser:
 
         return main.parser(main.COMMANDS)
     if program == "gatewayd":
-        from gateway import daemon  # noqa: PLC0415
+        from gateway import main as gatewayd  # noqa: PLC0415
 
-        return daemon.parser()
+        return gatewayd.parser()
     from gateway.detect import service  # noqa: PLC0415
     from gateway.detect.backtest import command as backtest  # noqa: PLC0415
 

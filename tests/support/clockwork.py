@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from gateway import clock, daemon
+from gateway import clock, daemon, main
 
 FILE = Path(sys.argv[1])
 
@@ -27,4 +27,4 @@ def _wall() -> int:
 
 if __name__ == "__main__":
     setattr(daemon, "Clock", Clockwork)  # noqa: B010 - a module gives its names away to nobody else
-    sys.exit(daemon.main(sys.argv[3:]))
+    sys.exit(main.main(sys.argv[3:]))

@@ -53,6 +53,6 @@ if __name__ == "__main__":
     # As if systemd ran faster too.
     os.environ["WATCHDOG_USEC"] = str(int(os.environ["WATCHDOG_USEC"]) * TIMES)
 
-    from gateway import daemon
+    from gateway import main
 
-    sys.exit(daemon.main(sys.argv[2:]))
+    sys.exit(main.main(sys.argv[2:]))

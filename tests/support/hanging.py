@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway import daemon
+from gateway import daemon, main
 from gateway.kafka.transactional import TransactionalSink
 
 FILE = Path(sys.argv[1])
@@ -31,4 +31,4 @@ async def _send(self: TransactionalSink, *delivery: Any) -> Any:
 if __name__ == "__main__":
     setattr(TransactionalSink, "send", _send)  # noqa: B010 - a method
     setattr(daemon, "FORWARD_DEADLINE", 3.0)  # noqa: B010 - it is final
-    sys.exit(daemon.main(sys.argv[2:]))
+    sys.exit(main.main(sys.argv[2:]))

@@ -5,8 +5,8 @@ As a program: `lively.py GATEWAYD OPTIONS`.
 
 import sys
 
-from gateway import daemon, heartbeat
+from gateway import heartbeat, main
 
 if __name__ == "__main__":
     setattr(heartbeat, "ALONE", 10.0)  # noqa: B010 - it is final
-    sys.exit(daemon.main(sys.argv[2:]))
+    sys.exit(main.main(sys.argv[2:]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway import daemon
+from gateway import main as gatewayd
 from gateway.cli.main import main
 from gateway.detect import service
 
@@ -257,7 +257,7 @@ def test_version_tells_what_runs_and_where(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("name", "folder", "start", "text"),
     [
-        ("gateway.toml", "conf.d", daemon.main, SOURCE),
+        ("gateway.toml", "conf.d", gatewayd.main, SOURCE),
         ("detect.toml", "detect.d", service.main, "[[rules]]\nnever_seen = false\n"),
     ],
 )

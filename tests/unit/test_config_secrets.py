@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from devices.tls import Tls, TlsFileError, tls_context
-from gateway import daemon
+from gateway import main as gatewayd
 from gateway.cli.main import main
 from gateway.config import ConfigError, GatewayKafka
 from gateway.detect import service
@@ -107,7 +107,7 @@ def test_gatewayd_that_cannot_read_a_secret_does_not_start_and_says_which(
     )
     path.write_text(start + '[sources.s]\nkind = "simulator"\n')
 
-    assert daemon.main(["--config", str(path)]) == 2
+    assert gatewayd.main(["--config", str(path)]) == 2
     missing = credentials / "absent"
     expected = f"gatewayd: {path}: kafka.options.sasl.password_file: '{missing}' cannot be read: No such file"
     assert expected in capsys.readouterr().err
@@ -140,7 +140,7 @@ def test_no_secret_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
 @pytest.mark.parametrize(
     "wrong", ["\n[nonsense]", "\n[log]\nlevel = 3", "\nbroken", '\n[kafka.x]\npassword = "{SECRET}"']
 )
-@pytest.mark.parametrize(("name", "run"), [("gateway.toml", daemon.main), ("detect.toml", service.main)])
+@pytest.mark.parametrize(("name", "run"), [("gateway.toml", gatewayd.main), ("detect.toml", service.main)])
 def test_no_refusal_shows_a_secret(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, name: str, run: object
 ) -> None:

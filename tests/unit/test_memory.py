@@ -12,11 +12,11 @@ def told_by(program: str) -> str:
 
 def test_gatewayd_does_not_import_rich() -> None:
     loaded = "any(name.partition('.')[0] == 'rich' for name in sys.modules)"
-    assert told_by(f"import sys, gateway.daemon; print({loaded})") == "False"
+    assert told_by(f"import sys, gateway.main; print({loaded})") == "False"
 
 
 def test_rich_can_be_imported_afterwards() -> None:
-    assert told_by("import gateway.daemon, rich.table; print('drawn')") == "drawn"
+    assert told_by("import gateway.main, rich.table; print('drawn')") == "drawn"
 
 
 def test_setting_up_malloc_does_no_harm() -> None:

@@ -58,7 +58,7 @@ def perform(length: float | None, view: View, stop: StopRequest) -> Report:
         kafka = configs.kafka(cluster.bootstrap_servers)
         follower = Follower(kafka, [kafka.readings_topic, kafka.anomalies_topic], configs.GROUP)
         stack.enter_context(closing(follower))
-        gatewayd = stack.enter_context(Process("gatewayd", "gateway.daemon", files.gateway, folder))
+        gatewayd = stack.enter_context(Process("gatewayd", "gateway.main", files.gateway, folder))
         detect = stack.enter_context(Process("gateway-detect", "gateway.detect.main", files.detect, folder))
         stack.callback(stop.refuse)  # what is entered last is left first
         show = _Show(view, score, follower, kafka, line, files, gatewayd, detect)
