@@ -8,13 +8,13 @@ A capture is only ever appended to. Whatever became of it since, it can be read:
 reported, as is a last line that was torn.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from devices.source import Piece
+from gateway.lines import TURN, Lines
 
 VERSION: Final = 1
 
@@ -23,9 +23,6 @@ LINE_LIMIT: Final = 1_000_000
 
 BUFFER: Final = 1_000_000
 """Bytes that wait for a reader who is slow, at most."""
-
-TURN: Final = 65_536
-"""Bytes handed to a reader, or read of a capture, in one go; a whole line is always."""
 
 READING_SETTINGS: Final = (
     "port",
@@ -224,8 +221,7 @@ class Recorder:
     def __init__(self, room: int = BUFFER) -> None:
         self.on_line: Callable[[], None] = _nothing
         self._room = room
-        self._lines: deque[bytes] = deque()
-        self._size = 0
+        self._lines = Lines()
         self._missing = 0
         self._gap: Piece | None = None
         self._reopened: Piece | None = None
@@ -233,8 +229,8 @@ class Recorder:
     def __call__(self, piece: Piece) -> None:
         """See devices.source.Tap."""
         line = encode(piece) if self._gap is None else b""
-        if line and len(line) <= LINE_LIMIT and self._size + len(line) <= self._room:
-            self._add(line)
+        if line and len(line) <= LINE_LIMIT and self._lines.size + len(line) <= self._room:
+            self._lines.add(line)
         else:
             self._missing += len(piece.data)
             self._gap = Piece(piece.time, "gap", joined=True, missing=self._missing)
@@ -245,26 +241,17 @@ class Recorder:
         self.on_line()
 
     def take(self) -> bytes:
-        """The lines that come next, of some TURN bytes; nothing if there are none."""
-        taken, size = [], 0
-        while self._lines and size < TURN:
-            line = self._lines.popleft()
-            taken.append(line)
-            size += len(line)
-        self._size -= size
+        """See lines.Lines."""
+        taken = self._lines.take()
         self._close_gap()
-        return b"".join(taken)
-
-    def _add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._size += len(line)
+        return taken
 
     def _close_gap(self) -> None:
-        if self._gap is None or self._size > self._room // 2:
+        if self._gap is None or self._lines.size > self._room // 2:
             return
-        self._add(encode(self._gap))
+        self._lines.add(encode(self._gap))
         if self._reopened:
-            self._add(encode(self._reopened))
+            self._lines.add(encode(self._reopened))
         self._gap, self._reopened, self._missing = None, None, 0
 
 

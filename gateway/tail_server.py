@@ -4,13 +4,13 @@ import asyncio
 import fnmatch
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from devices.reading import Reading
+from gateway.lines import Lines
 from gateway.pour import end_of, pour, pour_out
 from gateway.wire import flags_of
 
@@ -19,9 +19,6 @@ MOST: Final = 4
 
 BUFFER: Final = 250_000
 """Bytes that wait for a reader who is slow, at most: some two thousand readings."""
-
-TURN: Final = 65_536
-"""Bytes handed to a reader in one go; a whole line is always."""
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -59,8 +56,7 @@ class Tail:
         self._source = source
         self._device = _matcher(device)
         self._sensor = _matcher(sensor)
-        self._lines: deque[bytes] = deque()
-        self._size = 0
+        self._lines = Lines()
         self._left_out = 0
 
     def heard(self, readings: Sequence[Reading]) -> None:
@@ -74,29 +70,20 @@ class Tail:
             and (sensor is None or sensor(one.sensor))
         ]
         for place, one in enumerate(wanted):
-            if self._left_out or self._size > BUFFER:
+            if self._left_out or self._lines.size > BUFFER:
                 self._left_out += len(wanted) - place
                 break
-            self._add(_encode(_shown(one)))
+            self._lines.add(_encode(_shown(one)) + b"\n")
         if wanted:
             self.on_line()
 
     def take(self) -> bytes:
-        """The lines that come next, of some TURN bytes; nothing if there are none."""
-        taken, size = [], 0
-        while self._lines and size < TURN:
-            line = self._lines.popleft()
-            taken.append(line)
-            size += len(line)
-        self._size -= size
-        if self._left_out and self._size < BUFFER // 2:
-            self._add(_encode(LeftOut(self._left_out)))
+        """See lines.Lines."""
+        taken = self._lines.take()
+        if self._left_out and self._lines.size < BUFFER // 2:
+            self._lines.add(_encode(LeftOut(self._left_out)) + b"\n")
             self._left_out = 0
-        return b"".join(taken)
-
-    def _add(self, line: bytes) -> None:
-        self._lines.append(line + b"\n")
-        self._size += len(line) + 1
+        return taken
 
 
 class Tails:

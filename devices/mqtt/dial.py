@@ -5,9 +5,10 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -15,6 +16,8 @@ from devices.credentials import credential_path, read_credential, why_not
 from devices.errors import SourceRefused
 from devices.mqtt.settings import Access, Settings
 from devices.tls import Tls, TlsFileError, tls_context
+
+C = TypeVar("C", bound=Client)
 
 PACKET_LIMIT: Final = 16 * 1024 * 1024
 
@@ -29,6 +32,18 @@ def packet_limit(settings: Settings) -> int:
     broker without a word; but bounded.
     """
     return max(PACKET_LIMIT, 2 * settings.max_payload)
+
+
+def new_client(kind: type[C], settings: Settings, client_id: str, *, clean: bool) -> C:
+    """A client that acknowledges nothing by itself and connects once. `clean`: with MQTT 3.1.1, to a new session."""
+    return kind(
+        CallbackAPIVersion.VERSION2,
+        client_id,
+        clean_session=None if settings.v5 else clean,
+        protocol=MQTTProtocolVersion.MQTTv5 if settings.v5 else MQTTProtocolVersion.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
 
 
 class Dialer:

@@ -13,13 +13,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 from paho.mqtt.client import ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from devices.mqtt import refusals
 from devices.mqtt.client import BufferedClient
-from devices.mqtt.dial import Dialer, connect
+from devices.mqtt.dial import Dialer, connect, new_client
 from devices.mqtt.pump import POLL, Pump, settle
 from devices.mqtt.settings import Settings
 from devices.mqtt.topics import Pattern
@@ -63,14 +62,7 @@ class Link:
         self._released: asyncio.Future[Sequence[ReasonCode]] = loop.create_future()
         self.resumed = False
         self._stopped = self._up = self._complained = False
-        self._client = client = BufferedClient(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            clean_session=None if settings.v5 else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if settings.v5 else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
+        self._client = client = new_client(BufferedClient, settings, client_id, clean=False)
         if will:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         self._pump = Pump(client, settings)

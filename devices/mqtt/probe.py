@@ -10,14 +10,13 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from devices.mqtt import refusals
-from devices.mqtt.dial import connect
+from devices.mqtt.dial import connect, new_client
 from devices.mqtt.settings import Settings, Topic
 from devices.mqtt.topics import Pattern
 
@@ -87,14 +86,7 @@ class _Visit:
         self._greeted: list[ReasonCode] = []
         self._granted: dict[int, list[ReasonCode]] = {}
         self._said: dict[str, str] = {}
-        self.client = client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            clean_session=None if settings.v5 else clean,
-            protocol=MQTTProtocolVersion.MQTTv5 if settings.v5 else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
+        self.client = client = new_client(Client, settings, client_id, clean=clean)
         client.connect_timeout = min(3.0, max(0.1, deadline - time.monotonic()))
         client.on_connect = self._on_connect
         client.on_subscribe = lambda _client, _data, mid, codes, _properties: self._granted.update(

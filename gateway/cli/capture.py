@@ -26,9 +26,8 @@ from pathlib import Path
 
 from devices.errors import SettingError, SourceError
 from gateway import capture
-from gateway.cli.capture_here import read_here
 from gateway.cli.lengths import seconds
-from gateway.config import ConfigError
+from gateway.config_files import ConfigError
 from gateway.control import REQUEST_TIMEOUT, ControlError, explained, find_socket
 
 
@@ -132,6 +131,8 @@ async def _record(options: argparse.Namespace) -> int:
     if options.config is None:
         lines = _from_daemon(find_socket(options.socket), options.source, stop)
     else:
+        from gateway.cli.capture_here import read_here  # noqa: PLC0415 - not needed where gatewayd reads
+
         lines = read_here(options.config, options.source, stop)
     async with contextlib.aclosing(lines):
         header = await anext(lines)  # before there is a file: what cannot be captured leaves none

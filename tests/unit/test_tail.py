@@ -99,7 +99,7 @@ def test_who_is_slow_gets_the_first_ones_and_is_told_how_many_are_left_out(
     for size, takes in steps:
         tail.heard([reading(value="x" * 1000 + str(count + place)) for place in range(size)])
         count += size
-        assert tail._size <= BUFFER + 6 * TEXT_LIMIT
+        assert tail._lines.size <= BUFFER + 6 * TEXT_LIMIT
         if takes:
             found += map(json.loads, tail.take().splitlines())
     found += taken(tail)
@@ -218,7 +218,9 @@ def test_what_is_left_out_is_said_apart_from_the_readings(
         command.process.send_signal(signal.SIGSTOP)
         say(gatewayd, tails, [reading(value="x" * 1000)] * 4000)
         command.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: not any(one._size or one._left_out for one in tails._tails), "all to be taken")
+        wait_until(
+            lambda: not any(one._lines.size or one._left_out for one in tails._tails), "all to be taken"
+        )
         say(gatewayd, tails, [reading("last")])
         wait_until(lambda: '"last"' in shown.read_text(), "the last one")
         command.process.send_signal(signal.SIGINT)
