@@ -69,6 +69,7 @@ class Detect:
         self._next_commit = 0.0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.at_work = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Detect until `stop` is set; then write what was judged and a last snapshot.
@@ -82,6 +83,7 @@ class Detect:
         try:
             if await self._resume(stop) is None:
                 return
+            self.at_work.set()
             while not stop.is_set():
                 await self._turn()
                 await self._outlet.idle()

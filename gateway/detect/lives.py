@@ -17,7 +17,7 @@ from gateway.detect.config import DetectConfig, load_detect
 from gateway.guard import warn
 from gateway.kafka.state_topic import StateTopicError
 from gateway.reloads import UNCHANGED, Outcome, Reloads
-from gateway.setup import Secrets, secrets_in
+from gateway.setup import Secrets, Tables, refuse_unreadable, secrets_in
 
 _log = structlog.get_logger()
 
@@ -43,9 +43,10 @@ class Lives:
         """`wanted` is set where the file at `path` is to be read anew."""
         self.reloads = Reloads(self._reload, wanted)
         self._path = path
-        self._read = Read(config, _secrets_of(config))
+        self._read = Read(config, secrets_in(_tables_of(config)))
         self._over = asyncio.Event()
         self._begun: asyncio.Future[None] | None = None
+        self._before: Read | None = None
 
     async def run(self, stop: asyncio.Event, live: Live) -> None:
         """Live until `stop` is set. A configuration that was read later is given up for the one before it, if need be.
@@ -56,25 +57,30 @@ class Lives:
         reloading = asyncio.create_task(self.reloads.run(), name="reload")
         reloading.add_done_callback(lambda _: self._over.set())  # a defect, which is raised below
         stopping = asyncio.create_task(self._stop_with(stop), name="stop")
-        before: Read | None = None
         try:
             while not (stop.is_set() or reloading.done()):
                 self._over.clear()
                 present = self._read
                 try:
                     await live(present.config, self._over, self)
-                    before = present
+                    self._before = present
                 except (ConfigError, StateTopicError) as error:
-                    if present is self._read:  # else another one waits already, and may mend it
-                        if before is None:
-                            raise
-                        self._read, before = before, None
+                    if present is not self._read:  # another one waits already, and may mend it
+                        _log.error("life ended", problem=str(error))
+                        continue
+                    if self._before is None:
+                        raise
+                    self._read, self._before = self._before, None
                     self._give_up(error)
             if reloading.done():
                 reloading.result()
         finally:
             reloading.cancel()
             stopping.cancel()
+
+    def settled(self) -> None:
+        """The present life is at work: from now on none before it is gone back to."""
+        self._before = None
 
     def begun(self) -> None:
         """The present life has begun."""
@@ -119,9 +125,10 @@ def _read_anew(path: Path) -> Read:
     with no_defect_ends_it(path):
         config = load_detect(path)
         look_closer(path, config)
+        refuse_unreadable(path, _tables_of(config))
         warn(path)
-        return Read(config, _secrets_of(config))
+        return Read(config, secrets_in(_tables_of(config)))
 
 
-def _secrets_of(config: DetectConfig) -> Secrets:
-    return secrets_in({"kafka": msgspec.to_builtins(config.kafka), "mqtt": msgspec.to_builtins(config.mqtt)})
+def _tables_of(config: DetectConfig) -> Tables:
+    return {"kafka": msgspec.to_builtins(config.kafka), "mqtt": msgspec.to_builtins(config.mqtt)}

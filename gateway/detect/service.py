@@ -72,7 +72,11 @@ async def serve(
             MetricsServer(config.metrics, lambda: families(detect, outlet, config.group))
         )
         consumer = ReadingsConsumer(config.kafka, config.group)
-        outlet = _outlet(config, consumer, place)
+        try:
+            outlet = _outlet(config, consumer, place)
+        except ConfigError:
+            await consumer.close()
+            raise
         detect = Detect(config, make_bank, consumer, outlet, attempt_done)
         publisher = MqttPublisher(config.mqtt, config.kafka, config.group) if config.mqtt.broker else None
         if publisher is not None:
@@ -82,6 +86,7 @@ async def serve(
         summaries = asyncio.create_task(_summaries(detect.totals, lives.reloads.reasons))
         work = asyncio.create_task(detect.run(end))
         ending = asyncio.create_task(end.wait())
+        settling = asyncio.create_task(_settled(detect.at_work, lives))
         await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait([work], timeout=STOP_DEADLINE)
         if outlet.link.reachable:
@@ -92,7 +97,7 @@ async def serve(
         await consumer.close()
         if publisher is not None:
             await publisher.close()
-        for helper in (summaries, ending):
+        for helper in (summaries, ending, settling):
             helper.cancel()
         _log.info("stopped", **detect.totals())
         work.result()
@@ -111,6 +116,11 @@ def _outlet(config: DetectConfig, consumer: ReadingsConsumer, place: str) -> Out
     if config.kafka.delivery == "at-least-once":
         return AtLeastOnceOutlet(config.kafka, config.group, consumer.commit)
     return ExactlyOnceOutlet(config.kafka, config.group, place)
+
+
+async def _settled(at_work: asyncio.Event, lives: Lives) -> None:
+    await at_work.wait()
+    lives.settled()
 
 
 async def _summaries(count: Callable[[], dict[str, int]], reasons: Callable[[], list[str]]) -> None:
