@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +31,12 @@ class Refused(ControlError):
 
 
 def socket_folders() -> list[Path]:
-    """Where the socket may be, the likeliest first: systemd's run folder, the user's, a last resort."""
+    """Where the socket may be, the likeliest first: systemd's run folder, the user's, a last resort for who has none."""
     folders = [Path("/run/gateway")]
     if user := os.environ.get("XDG_RUNTIME_DIR"):
         folders.append(Path(user) / "gateway")
-    folders.append(Path(f"/tmp/gateway-{os.getuid()}"))  # noqa: S108 - made with mode 0750 and checked
+    if os.getuid():
+        folders.append(Path(f"/tmp/gateway-{os.getuid()}"))  # noqa: S108 - believed only if it is ours, see _may_be_there
     return folders
 
 
@@ -58,6 +60,11 @@ def find_socket(named: str = "") -> Path:
 
 def _may_be_there(path: Path) -> bool:
     try:
+        folder = path.parent.lstat()
+        if path.parent.parent == Path("/tmp") and not (  # noqa: S108 - where anybody may make one
+            stat.S_ISDIR(folder.st_mode) and folder.st_uid == os.getuid()
+        ):
+            return False
         path.stat()
     except OSError as error:
         return isinstance(error, PermissionError)  # which then says what to do

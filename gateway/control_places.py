@@ -53,7 +53,7 @@ class Places:
         """For one answer without an end."""
         if self._streams[uid] >= STREAMS_PER_USER:
             raise Full(
-                f"{STREAMS_PER_USER} captures and tails of user {uid} run already; end one of them first"
+                f"{STREAMS_PER_USER} captures, tails and reloads of user {uid} run already; end one of them first"
             )
         with _counted(self._streams, uid):
             yield

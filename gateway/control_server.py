@@ -92,12 +92,14 @@ class ControlServer:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _check_folder(self) -> None:
-        """Where everybody may replace files, anybody could answer in our place."""
-        found = self._path.parent.stat()
-        strangers = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
-        if strangers or found.st_uid not in {0, os.geteuid()}:
+        """Where others may replace files, they could answer in our place, or lead the mode of the socket to another file."""
+        found, link = self._path.parent.stat(), self._path.parent.lstat()
+        foreign = found.st_gid not in {0, os.getegid()}
+        strangers = found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if foreign else 0))
+        sticky = found.st_mode & stat.S_ISVTX
+        if (strangers and not sticky) or {found.st_uid, link.st_uid} - {0, os.geteuid()}:
             raise ConfigError(
-                f"control.socket: {self._path.parent} belongs to somebody else or is open to all; name another path"
+                f"control.socket: {self._path.parent} belongs to somebody else or others may write there; name another path"
             )
 
     def _clear(self) -> None:

@@ -54,6 +54,7 @@ class Feed:
         self._away = asyncio.Event()
         self._away.set()
         self._changed = asyncio.Event()
+        self._replaced: set[Source] = set()
 
     def connected(self) -> None:
         """The link is up. For Intake.connected()."""
@@ -73,14 +74,16 @@ class Feed:
 
     def let_stand_in(self, stand_in: Source | None, after: float) -> None:
         """From now on this one, or none, stands in for the source; the link of the source itself is left alone."""
+        if self._stand_in is not None and self._stand_in is not stand_in:
+            self._replaced.add(self._stand_in)
         self._stand_in, self._stand_in_after = stand_in, after
         self._changed.set()
 
     async def close(self) -> None:
         """Close the link, once what is due was acknowledged."""
         await self.source.close()
-        if self._stand_in is not None:
-            await self._stand_in.close()
+        for one in {*self._replaced, *filter(None, [self._stand_in])}:
+            await one.close()
 
     async def _keep_connected(self, intake: Intake) -> None:
         pause = FIRST_PAUSE / 2
@@ -136,6 +139,7 @@ class Feed:
                 _log.info("stand-in stopped", source=self.source.name)
             if self._changed.is_set():
                 await stand_in.close()
+                self._replaced.discard(stand_in)
 
     async def _away_for(self, seconds: float) -> bool:
         """Whether the source was away for so long without a break; False as soon as the stand-in is another one."""

@@ -116,7 +116,7 @@ class Forward:
         self._kafka = config.kafka
         self._latest_batch = round((config.ingest.batch_age + LATE) * 1e9)
         if sink is not None:
-            self.sink, self._asked = sink, False
+            self.sink, self._asked, self._supplanted = sink, False, False
         if self._heartbeat is not None:
             self._heartbeat.move(config.kafka.status_topic)
 

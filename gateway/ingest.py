@@ -184,11 +184,13 @@ class Ingest:
             self._timer = None
         self._hurried = False
         batch, self._batch = self._batch, Batch(self._clock.mark())
-        if batch.readings:
-            self.presence.heard(batch, time.monotonic())
-            self.on_readings(batch.readings)
-        if batch or batch.waiting:
-            self._spool.append(batch)
+        try:
+            if batch.readings:
+                self.presence.heard(batch, time.monotonic())
+                self.on_readings(batch.readings)
+        finally:  # whatever a defect there is: these look at it before the spool may make room in it
+            if batch or batch.waiting:
+                self._spool.append(batch)
 
     def announce(self, health: str, reasons: Sequence[str]) -> None:
         """Let every source tell its other side how the gateway is; see Source.announce."""

@@ -79,8 +79,8 @@ class OwnStatus:
         return self._offline("the connection between gateway and broker broke", "")
 
     def farewell(self) -> bytes:
-        """For the end of an orderly stop."""
-        return self._offline("the gateway was stopped", _now())
+        """For the end of the connection, at an orderly stop or a reload."""
+        return self._offline("the gateway was stopped, or reads this broker no longer", _now())
 
     def begin(self, publish: Callable[[bytes], None]) -> None:
         """The connection is up: say so, and then what changes, by `publish`, until end()."""

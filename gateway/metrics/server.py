@@ -54,16 +54,19 @@ class MetricsServer:
         """Listen there from now on; who is being answered gets his answer.
 
         Raises:
-            ConfigError: as above; it listens where it did.
+            ConfigError: as above; it listens where it did, if nobody took that in the moment between.
         """
         if settings.listen == self._listen:
             return
         if self._server is not None:
             self._server.close()  # first, as the new address may be all addresses, this one too
+        before, self._listen = self._listen, ""
         try:
             await self._start(settings.listen)
         except ConfigError:
-            await self._start(self._listen)
+            with contextlib.suppress(ConfigError):  # taken meanwhile: the next move may go there, too
+                await self._start(before)
+                self._listen = before
             raise
         self._listen = settings.listen
 

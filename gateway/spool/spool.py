@@ -78,7 +78,7 @@ class Spool:
         return self._body.disk.run
 
     def adopt(self, settings: SpoolSettings) -> None:
-        """Go by these from now on. With less room than what is held now takes, the policy takes that when more comes."""
+        """Go by these from now on. `memory_bytes` and `disk_bytes` are no less than before."""
         self._settings = self._tail.settings = settings
         self._patience.fix(settings.spill_after)
         self._body.disk.bound(settings.disk_bytes, drop_oldest=settings.when_full == "drop-oldest")

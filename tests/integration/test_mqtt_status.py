@@ -58,7 +58,10 @@ def test_it_is_online_with_its_health_and_offline_with_the_reason_after_a_stop(
         assert said(broker)["state"] == "online"
         await source.close()
         word = await until_said(broker, "state", "offline")
-        assert (word["health"], word["reasons"]) == ("down", ["the gateway was stopped"])
+        assert (word["health"], word["reasons"]) == (
+            "down",
+            ["the gateway was stopped, or reads this broker no longer"],
+        )
         assert word["time"].endswith("Z")
 
     asyncio.run(scenario())
@@ -140,7 +143,7 @@ def test_gatewayd_says_how_it_is_when_it_stops_and_what_a_removed_source_left_be
         wait_until(lambda: said(broker, place).get("health") == "degraded", "the health")
         assert any("Kafka" in reason for reason in said(broker, place)["reasons"])
         daemon.stop()
-    assert said(broker, place)["reasons"] == ["the gateway was stopped"]
+    assert said(broker, place)["reasons"] == ["the gateway was stopped, or reads this broker no longer"]
     simulator = '[sources.sim]\nkind = "simulator"\n'
     with Daemon(tmp_path, kafka, simulator) as daemon:
         [event] = daemon.events("session left behind")

@@ -102,6 +102,25 @@ def test_an_installation_with_pip_becomes_a_service_once_and_leaves_nothing(debi
     assert changed <= {"etc/tmpfiles.d", "etc/udev/rules.d", str(SYSTEMD / "multi-user.target.wants")}
 
 
+def test_what_one_run_did_not_come_to_the_next_one_does(debian: Debian) -> None:
+    wants = debian.root / SYSTEMD / "multi-user.target.wants"
+    aside = wants.with_name("aside")
+    if wants.is_dir():
+        wants.rename(aside)
+    wants.touch()  # so that nothing can be enabled
+    try:
+        debian.run(GATEWAYCTL, "service", "install", check=False)
+    finally:
+        wants.unlink()
+        if aside.is_dir():
+            aside.rename(wants)
+    assert not (wants / "gateway.service").is_symlink()
+    assert "enable gateway.service" in todo(debian)
+
+    debian.run(GATEWAYCTL, "service", "install")
+    assert (wants / "gateway.service").is_symlink()
+
+
 def test_configuration_is_kept_and_units_are_renewed_by_the_next_run(debian: Debian) -> None:
     debian.run(GATEWAYCTL, "service", "install")
     site = debian.root / "etc/gateway/gateway.toml"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -282,7 +283,7 @@ def test_one_user_has_so_many_connections_and_of_these_so_many_streams(folder: P
         for one in streams:
             assert await one.line() == {}
         assert (
-            "6 captures and tails of user 0 run already"
+            "6 captures, tails and reloads of user 0 run already"
             in (await Client(path).send("endless").line())["error"]
         )
         await until(lambda: len(server._serving) == STREAMS_PER_USER, "the refused one to be gone")
@@ -458,3 +459,28 @@ def test_the_limits_are_what_the_documentation_says() -> None:
         control_places.ANSWER_BYTES // 1_000_000,
     ):
         assert f" {number} " in page
+
+
+def test_root_asks_no_socket_that_anybody_may_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    assert [str(one) for one in control.socket_folders()] == ["/run/gateway"]
+
+
+@pytest.mark.parametrize("owner", [OURS := 64_003, 64_004])
+def test_a_last_resort_is_believed_only_if_it_is_ours(owner: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root gives folders to others")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("GATEWAY_SOCKET", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: OURS)
+    last = control.socket_folders()[-1:]
+    monkeypatch.setattr(control, "socket_folders", lambda: [Path("/run/nobody"), *last])
+    place = Path(f"/tmp/gateway-{OURS}")  # noqa: S108 - there it is, or nowhere
+    place.mkdir()
+    try:
+        os.chown(place, owner, -1)
+        (place / "gatewayd.sock").touch()
+        assert (find_socket() == place / "gatewayd.sock") == (owner == OURS)
+    finally:
+        shutil.rmtree(place)

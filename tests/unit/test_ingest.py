@@ -437,3 +437,17 @@ def test_readings_made_here_have_their_times_from_the_clock_that_their_batch_is_
                 assert began - SECOND < reading.time <= reading.received < time.time_ns() + SECOND
 
     asyncio.run(scene())
+
+
+def test_a_defect_in_who_looks_on_costs_no_reading() -> None:
+    def breaks(_: Sequence[Reading]) -> None:
+        raise ZeroDivisionError
+
+    async def scene() -> None:
+        rig = Rig(SourceSpec(hands_over(b"1")))
+        rig.ingest.on_readings = breaks
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # that of the timer, which shows it
+        async with rig:
+            await until(lambda: rig.spool.depth().readings, "the reading in the spool")
+
+    asyncio.run(scene())

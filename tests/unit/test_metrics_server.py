@@ -1,9 +1,11 @@
 """The page is served to whoever asks properly; whoever does not, however slow, costs little and harms nobody."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 import structlog.testing
@@ -186,6 +188,25 @@ def test_it_moves_to_another_address_and_stays_where_it_is_if_that_is_taken() ->
                 await asked(second, request)
 
     asyncio.run(run())
+
+
+def test_an_address_that_was_lost_in_a_move_can_be_had_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        (port,) = free_ports(1)
+        server_ = MetricsServer(Metrics(f"127.0.0.1:{port}"), families)
+        async with asyncio.timeout(5), server_:
+            with monkeypatch.context() as patch:
+                patch.setattr(server_, "_bind", _taken)
+                with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1"):
+                    await server_.move(Metrics("127.0.0.1:1"))
+            await server_.move(Metrics(f"127.0.0.1:{port}"))
+            assert b"200 OK" in await asked(port, b"GET /metrics HTTP/1.0\r\n\r\n")
+
+    asyncio.run(run())
+
+
+def _taken(*_: object) -> NoReturn:
+    raise OSError(errno.EADDRINUSE, "in use")
 
 
 def test_nothing_is_served_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,12 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ServiceError) as error:
         sys.stderr.write(f"gatewayctl service install: {error}\n")
         return 2
+    new = not (UNITS / SERVICES[0]).exists()
     try:
         machine.perform(found, dry=options.dry_run, quiet=options.json)
     except ServiceError as error:
+        if new:  # or the next run would take what this one did not come to for done
+            (UNITS / SERVICES[0]).unlink(missing_ok=True)
         sys.stderr.write(f"gatewayctl service install: {error}\n")
         return 1
     if options.json:
@@ -103,7 +106,7 @@ def _started(stale: Sequence[Wanted], *, new: bool) -> Iterator[Step]:
     booted = machine.booted()
     if booted and PORTS in changed:
         yield Step("have udev name on-board serial ports", _name_ports)
-    if booted and any(path.parent == UNITS for path in changed):
+    if booted and (any(path.parent == UNITS for path in changed) or machine.units_are_stale()):
         yield Step("have systemd read the units", partial(call, "systemctl", "daemon-reload"))
     if new:
         yield Step(f"enable {SERVICES[0]}", partial(call, "systemctl", "enable", SERVICES[0]))

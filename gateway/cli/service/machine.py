@@ -186,6 +186,11 @@ def running() -> list[Running]:
     return found
 
 
+def units_are_stale() -> bool:
+    """Whether systemd has not read the units since they changed."""
+    return "yes" in run("systemctl", "show", "--property=NeedDaemonReload", "--value", *SERVICES[:2]).split()
+
+
 def unit_of(name: str) -> Path:
     """The file of a service or instance."""
     return UNITS / re.sub(r"@.+\.service$", "@.service", name)
