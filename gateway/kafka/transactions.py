@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -9,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from gateway.config import Kafka
 from gateway.kafka.client import KafkaUnavailableError, Record, explain, explain_exception, explain_reading
+from gateway.kafka.culprits import Suspect, culprits
 from gateway.kafka.outcomes import MOVED_ON, Step, step_of
 from gateway.kafka.producing import ANSWER_TIMEOUT, Producing, Tally
 from gateway.kafka.sink import MAX_RECORDS, Link, PositionUnknownError, Sent
@@ -181,10 +183,12 @@ class Transactions:
     ) -> Sent:
         tally = await self._transaction(records, offsets, attempt_done)
         if tally.suspects:
-            culprits = await self._culprits(tally, attempt_done)
-            refused = {record for record, _ in culprits}
+            found = await culprits(
+                tally.suspects, partial(self._trial, attempt_done=attempt_done), self._too_large
+            )
+            refused = {record for record, _ in found}
             pending = [record for record in records if record not in refused]
-            return Sent(0, culprits, pending, "" if culprits else "requests were too large")
+            return Sent(0, found, pending, "" if found else "requests were too large")
         if tally.delivered < len(records):
             trouble = tally.trouble or "not acknowledged before the stop"
             if not self._moved_on:
@@ -192,42 +196,25 @@ class Transactions:
             return Sent(0, [], records, trouble)
         return Sent(len(records), [], [], "")
 
-    async def _culprits(self, tally: Tally, attempt_done: Callable[[], None]) -> list[tuple[Record, str]]:
-        """Which of the suspects Kafka refuses each by itself: it refuses whole requests, so they are halved until alone.
+    def _too_large(self, records: int) -> None:
+        """Smaller pieces are sent from now on."""
+        if records < self._piece:
+            self._piece = records
+            _log.warning(
+                "kafka refuses requests of this size",
+                records=records,
+                remedy='raise max.message.bytes of the topic, or set "batch.size" in [kafka.options] below it',
+            )
 
-        These trials are transactions that are always aborted. Where only the whole was too large, none is at fault,
-        and smaller pieces are sent from then on.
-        """
-        groups, culprits = [tally.suspects], []
-        while groups:
-            suspects = groups.pop(0)
-            if len(suspects) == 1:
-                culprits += suspects
-                continue
-            middle = len(suspects) // 2
-            found = []
-            for half in (suspects[:middle], suspects[middle:]):
-                trial = await self._trial([record for record, _ in half], attempt_done)
-                found += [trial.suspects] if trial.suspects else []
-            if not found and middle < self._piece:
-                self._piece = middle
-                _log.warning(
-                    "kafka refuses requests of this size",
-                    records=middle,
-                    remedy='raise max.message.bytes of the topic, or set "batch.size" in [kafka.options] below it',
-                )
-            groups += found
-        return culprits
-
-    async def _trial(self, records: list[Record], attempt_done: Callable[[], None]) -> Tally:
-        """Whether Kafka refuses these together. The first attempt may tell nothing.
+    async def _trial(self, records: list[Record], attempt_done: Callable[[], None]) -> list[Suspect]:
+        """Which of these Kafka refuses together: a transaction that is always aborted. The first attempt may tell nothing.
 
         A refused request leaves a gap in the numbers of its partition, which fails the transaction after it.
         """
         for _ in range(TRIALS):
             tally = await self._transaction(records, None, attempt_done)
             if tally.suspects or not tally.pending:
-                return tally
+                return tally.suspects
         raise PositionUnknownError(tally.trouble)
 
     async def _transaction(
@@ -302,9 +289,8 @@ class Transactions:
                 raise
             self._refused(error.args[0])
             self._moved_on = error.args[0].code() in MOVED_ON
-            return explain_reading(
-                error.args[0]
-            )  # who commits a position must be allowed to read what it is of
+            # Who commits a position must be allowed to read what it is of.
+            return explain_reading(error.args[0])
         try:
             producer.commit_transaction(ANSWER_TIMEOUT)
         except KafkaException as error:
