@@ -139,10 +139,13 @@ class ControlServer:
 
     async def _talk(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(REQUEST_TIMEOUT):
-            request = self._request(await self._line(reader))
+            line = await self._line(reader)
+        request = self._request(line)
         name, member = request.get("verb", ""), self._members.have(peer)
         verb = self._verbs.get(name)
-        if verb is None:
+        if not line:
+            answer = {"error": f"the request is longer than {REQUEST_LIMIT} bytes"}
+        elif verb is None:
             answer = {"error": f"not understood; one JSON object with a verb of: {', '.join(self._verbs)}"}
         elif verb.whose == "members" and not member:
             answer = self._denied(peer, name, f"`{name}` is for {self._members}")
@@ -153,12 +156,13 @@ class ControlServer:
             return
         else:
             answer = verb.answer(request)
-        line = _line_of(answer)
-        with self._places.answer(len(line), member=member):
-            writer.write(line)
+        said = _line_of(answer)
+        with self._places.answer(len(said), member=member):
+            writer.write(said)
             await _sent(writer)
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        """Without any byte, not even its end: it is too long."""
         try:
             return await reader.readuntil(b"\n")
         except asyncio.LimitOverrunError:

@@ -87,6 +87,10 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 "kafka.oauth.token_url", "would send the secret for everybody to read: use https://"
             )
 
+    def said_by(self) -> str:
+        """The key that decides on the protocol: the first that is set."""
+        return next((f"kafka.{key}" for key in ("tls", "username", "oauth") if getattr(self, key)), "")
+
     def client_options(self) -> dict[str, str]:
         """The same as properties of the Kafka client; what is in a file under NAME_file."""
         found: dict[str, str] = {}

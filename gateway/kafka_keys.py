@@ -9,7 +9,7 @@ import msgspec
 from devices.errors import SettingError
 from gateway.config import DetectKafka, Kafka
 from gateway.config_files import refusal
-from gateway.kafka_access import own_key
+from gateway.kafka_access import PROTOCOL, own_key
 from gateway.named_files import SECRET_FILE
 
 _READ: Final = "set nothing in place of it: only what is committed is read"
@@ -59,7 +59,7 @@ def check_kafka(kafka: Kafka, path: Path) -> None:
         elif name != key and name in kafka.options:
             problem, about = f"{key!r} excludes {name!r}; keep one of them", [*about, f"kafka.options.{name}"]
         elif name in access:
-            says = own_key(access[name])
+            says = kafka.said_by() if name == PROTOCOL else own_key(access[name])
             problem, about = f"{key!r} excludes {says}; keep one of them", [*about, says]
         elif name != key and not (isinstance(value, str) and value):
             problem = f"{key!r} must be the path of a file"

@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     program = shutil.which("journalctl")
     if program is None:
         return _nothing("journalctl is not installed")
-    if not any(folder.is_dir() for folder in FOLDERS):
-        return _nothing(f"no journal is kept: neither {FOLDERS[0]} nor {FOLDERS[1]} is there")
+    if not any(_keeps_one(folder) for folder in FOLDERS):
+        return _nothing(f"no journal is kept: there is none in {FOLDERS[0]} nor in {FOLDERS[1]}")
     sys.stdout.flush()
     return os.execv(program, ["journalctl", *arguments(options)])  # noqa: S606 - no shell: each argument arrives as it is
 
@@ -83,6 +83,19 @@ def arguments(options: argparse.Namespace) -> list[str]:
     if options.json:
         found.append("--output=json")
     return found + [f"{name.upper()}={value}" for name in FILTERS for value in getattr(options, name)]
+
+
+def _keeps_one(folder: Path) -> bool:
+    """Whether a journal is in there; journalctl finds none and ends as if it had looked."""
+    try:
+        machines = [one for one in folder.iterdir() if one.is_dir()]
+        return any(
+            file.name.endswith((".journal", ".journal~")) for one in machines for file in one.iterdir()
+        )
+    except PermissionError:
+        return True  # journalctl says what is to be done about that
+    except OSError:
+        return False
 
 
 def _value(text: str) -> str:

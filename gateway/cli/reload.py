@@ -2,7 +2,7 @@
 
 It is what `systemctl reload gateway` runs. docs/configuration.md tells what is applied how, and what takes a restart.
 
-Exit code: 0 it goes by what is on disk, 1 that is refused, 2 gatewayd does not answer.
+Exit code: 0 it goes by what is on disk, 1 that is refused, 2 gatewayd cannot be asked, or not by this user.
 
 example: gatewayctl reload
 """

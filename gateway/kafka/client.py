@@ -130,6 +130,11 @@ def check_options(
         if key.endswith(SECRET_FILE):
             named = f"kafka.options.{key}" if key in config.options else own_key(key)
             found[key.removesuffix(SECRET_FILE)] = _held_in(str(found.pop(key)), named)
+    for one in files_in(config.options):
+        where = credential_path(one.path)
+        if not one.text and one.path != "probe" and not where.exists():
+            setting = SettingError(f"kafka.options.{one.key}", f"{str(where)!r} is not there")
+            raise ConfigError(str(setting), setting)
     try:
         Producer({**own, **found, "log_level": 0})
         Consumer({"group.id": "check", **found, "log_level": 0}).close()

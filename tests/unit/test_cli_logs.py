@@ -85,8 +85,10 @@ def journalctl(tmp_path: Path) -> Path:
 def test_it_becomes_journalctl_with_its_exit_code_and_no_shell_reads_the_names(
     journalctl: Path, tmp_path: Path
 ) -> None:
-    code = "import sys, pathlib; from gateway.cli import logs, main; logs.FOLDERS = (pathlib.Path('/'),); main.main(sys.argv[1:])"
+    code = "import sys, pathlib; from gateway.cli import logs, main; logs.FOLDERS = (pathlib.Path.cwd() / 'kept',); main.main(sys.argv[1:])"
     name = "a; echo $(b) '\"\n*"
+    (tmp_path / "kept" / "machine").mkdir(parents=True)
+    (tmp_path / "kept" / "machine" / "system.journal").touch()
     done = subprocess.run(
         [sys.executable, "-c", code, "logs", "--device", name, "--follow"],
         env={**os.environ, "PATH": str(journalctl.parent)},
@@ -105,9 +107,12 @@ def test_where_there_is_no_journal_it_says_where_the_log_is(
 ) -> None:
     monkeypatch.setattr(logs, "FOLDERS", (tmp_path / "run", tmp_path / "var"))
     monkeypatch.setenv("PATH", str(journalctl.parent))
+    (tmp_path / "var" / "machine").mkdir(parents=True)  # as after a boot without journald
     assert main(["logs"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"gatewayctl logs: no journal is kept: neither {tmp_path}/run nor {tmp_path}/var")
+    assert said.startswith(
+        f"gatewayctl logs: no journal is kept: there is none in {tmp_path}/run nor in {tmp_path}/var"
+    )
     assert "on their stderr" in said
 
     monkeypatch.setenv("PATH", str(tmp_path))

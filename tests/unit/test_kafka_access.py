@@ -128,3 +128,27 @@ def test_an_empty_secret_is_refused_at_the_start_and_does_not_replace_one_that_w
     assert options_of(config)["sasl.password"] == "right"
     secret.write_text("")  # as for a moment while it is replaced
     assert options_of(config)["sasl.password"] == "right"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (
+            'username = "u"\npassword_file = "/p"\noptions = { "security.protocol" = "SASL_SSL" }',
+            "excludes kafka.username",
+        ),
+        ('tls = true\noptions = { "security.protocol" = "SSL" }', "excludes kafka.tls"),
+        (
+            'options = { "ssl.ca.location" = "/none/ca.pem" }',
+            "kafka.options.ssl.ca.location: '/none/ca.pem' is not there",
+        ),
+    ],
+)
+def test_an_option_is_refused_with_the_key_that_it_is_about(
+    keys: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(f"[kafka]\n{keys}\n{SOURCE}")
+
+    assert main(["config", "check", str(path)]) == 2
+    assert says in capsys.readouterr().err
