@@ -260,16 +260,22 @@ def missing() -> str:
     return ""
 
 
+_given: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on."""
+    """Ports on loopback that nobody listens on; none is given twice, as a server may draw some before it binds any."""
     # Below the range the kernel draws from for outgoing connections: one of those could take the port while the
     # server is down, even a client that tries to reach it (to itself).
     with ExitStack() as stack:
         found: list[int] = []
         while len(found) < count:
             port = random.randrange(15_000, 30_000)
+            if port in _given:
+                continue
             probe = stack.enter_context(socket.socket())
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 found.append(port)
+                _given.add(port)
         return found
