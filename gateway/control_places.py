@@ -17,6 +17,10 @@ PER_USER: Final = 8
 STREAMS_PER_USER: Final = 6
 """Of these, answers without an end. So whoever watches a lot can still ask."""
 
+PACE: Final = 0.2
+"""Seconds for which one of these keeps his place when he has his answer, and after which anybody hears that there is none:
+who asks without a pause takes little of a processor."""
+
 ANSWER_BYTES: Final = 8_000_000
 """Bytes of answers that wait to be read, of all together; of strangers half of it. One has at most control.RESPONSE_LIMIT."""
 
@@ -31,7 +35,7 @@ class Places:
     def __init__(self) -> None:
         self._users: Counter[int] = Counter()
         self._streams: Counter[int] = Counter()
-        self._strangers = 0
+        self._strangers = self._at_the_door = 0
         self._bytes = {True: 0, False: 0}
 
     @contextmanager
@@ -47,6 +51,21 @@ class Places:
                 yield
         finally:
             self._strangers -= not member
+
+    @contextmanager
+    def at_the_door(self) -> Iterator[None]:
+        """For one who is to hear that there is no place.
+
+        Raises:
+            ConnectionError: of those there are too many, too.
+        """
+        if self._at_the_door >= CONNECTIONS:
+            raise ConnectionAbortedError
+        self._at_the_door += 1
+        try:
+            yield
+        finally:
+            self._at_the_door -= 1
 
     @contextmanager
     def stream(self, uid: int) -> Iterator[None]:

@@ -13,7 +13,7 @@ import structlog
 
 from gateway.config import ConfigError
 from gateway.control import REQUEST_LIMIT, REQUEST_TIMEOUT, ControlError, ask
-from gateway.control_places import CONNECTIONS, Full, Places
+from gateway.control_places import CONNECTIONS, PACE, Full, Places
 from gateway.peers import Members, Peer, peer_of
 
 _log = structlog.get_logger()
@@ -123,11 +123,7 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            peer = peer_of(writer.get_extra_info("socket"))
-            with self._places.connection(peer.uid, member=self._members.have(peer)):
-                await self._talk(peer, reader, writer)
-        except Full as full:
-            writer.write(_line_of(self._denied(peer, "", str(full))))
+            await self._admit(reader, writer)
         except (OSError, EOFError):  # of which TimeoutError is one: what is left of the answer, nobody wants
             writer.transport.abort()
         except Exception:  # noqa: BLE001 - a defect in one answer must not cost the others theirs
@@ -136,6 +132,19 @@ class ControlServer:
             writer.write(_line_of({"error": defect, "denied": True}))
         finally:
             writer.close()
+
+    async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = peer_of(writer.get_extra_info("socket"))
+        member = self._members.have(peer)
+        try:
+            with self._places.connection(peer.uid, member=member):
+                await self._talk(peer, reader, writer)
+                if not member:
+                    await asyncio.sleep(PACE)
+        except Full as full:
+            with self._places.at_the_door():
+                await asyncio.sleep(PACE)
+                writer.write(_line_of(self._denied(peer, "", str(full))))
 
     async def _talk(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(REQUEST_TIMEOUT):

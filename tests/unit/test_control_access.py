@@ -277,6 +277,22 @@ def test_strangers_take_no_place_from_members_and_nobody_takes_all(folder: Path)
     serve(folder, scene)
 
 
+def test_a_stranger_who_asks_without_a_pause_is_told_to_make_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "PACE", 0.5)
+
+    async def scene(_server: ControlServer, path: Path) -> None:
+        for _ in range(PER_USER):
+            assert await asked_as(path, "ping", STRANGER, ELSEWHERE) == {}
+        refused = await asked_as(path, "ping", STRANGER, ELSEWHERE)
+        assert refused["error"].startswith(f"{PER_USER} connections of user {STRANGER}")
+        for _ in range(2 * PER_USER):
+            assert await asked_as(path, "ping", 70_000, GROUP) == {}
+
+    serve(folder, scene)
+
+
 def test_one_user_has_so_many_connections_and_of_these_so_many_streams(folder: Path) -> None:
     async def scene(server: ControlServer, path: Path) -> None:
         streams = [Client(path).send("endless") for _ in range(STREAMS_PER_USER)]
