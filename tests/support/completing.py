@@ -22,7 +22,8 @@ source $argv[1]
 complete -C "$argv[2]"
 """
 
-# A shell on a pseudo-terminal, whose function `compadd` notes what is offered; then TAB is pressed.
+# A shell on a pseudo-terminal, whose function `compadd` notes what is offered; then TAB is pressed: once the shell's
+# line editor has the terminal, since before that the kernel itself would take ^U as the end of all that was typed.
 ZSH: Final = """
 zmodload zsh/zpty
 zpty shell zsh -f -i
@@ -37,7 +38,8 @@ compadd() {
 }
 zstyle ":completion:*:*" insert-tab false
 PS1=
-print "READ""Y"'
+zle-line-init() { print "READ""Y" }
+zle -N zle-line-init'
 zpty -r -m shell noise '*READY*'
 zpty -n -w shell $2$'\\t'
 zpty -n -w shell $'\\x15print "DO""NE"\\n'
